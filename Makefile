@@ -1,0 +1,33 @@
+# The README's commands. `make demo` and `make test` do the whole set-up themselves on a fresh machine.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo test lint types unit benchmarks clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "Installing into $(VENV) (log: .setup.log) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pdeflow needs Python 3.11 or newer; call make PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -c constraints.txt -e '.[dev]' > .setup.log 2>&1 || { tail -40 .setup.log; exit 1; }
+	@touch $(STAMP)
+
+demo: setup
+	@$(BIN)/pdeflow run configs/experiments/darcy_quickstart.yaml
+
+test: lint types unit
+
+lint: setup
+	@$(BIN)/ruff check .
+
+types: setup
+	@$(BIN)/mypy
+
+unit: setup
+	@$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) runs build dist .setup.log

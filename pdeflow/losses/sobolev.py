@@ -1,0 +1,141 @@
+"""Relative H1 error of gridded fields, with second-order differences or exact derivatives of periodic fields.
+
+Kossaifi et al., Multi-Grid Tensorized FNO, TMLR 2024, section 4.1; Li et al., Markov neural operators,
+NeurIPS 2022, eq. (8).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from pdeflow.losses.lp import check_pair, safe_ratio
+
+Derivative = Literal["difference", "spectral"]
+
+
+def relative_h1(
+    u: Tensor,
+    v: Tensor,
+    extent: Sequence[float] | None = None,
+    *,
+    periodic: bool = False,
+    derivative: Derivative = "difference",
+    location: Literal["cell", "node"] = "cell",
+) -> Tensor:
+    """Compute sqrt(‖e‖² + ‖∇e‖²) / sqrt(‖v‖² + ‖∇v‖²), e = u - v, of each sample.
+
+    Args:
+        u: Prediction, shape (batch, channels, *grid).
+        v: Target, same shape.
+        extent: Side lengths of the box; None is the unit cube.
+        periodic: Whether the fields are periodic on the box; then axes hold n points of spacing length / n.
+        derivative: "difference" (central, one-sided at ends that are not periodic, second order) or
+            "spectral" (exact up to the Nyquist mode; needs periodic).
+        location: Where a field that is not periodic is sampled: n cell centres (spacing length / n) or n
+            nodes with both ends (spacing length / (n - 1)).
+
+    Returns:
+        Ratios, shape (batch,); ∇ carries one over the length unit of extent.
+
+    Raises:
+        ValueError: If shapes or extent differ, the grid has fewer than 3 points, "spectral" is asked for
+            fields that are not periodic, or the target of a sample is zero.
+    """
+    check_pair(u, v)
+    lengths = _check_lengths(u, extent)
+    if derivative not in ("difference", "spectral") or (derivative == "spectral" and not periodic):
+        raise ValueError(
+            f"derivative={derivative!r} with periodic={periodic}: use 'difference', "
+            "or 'spectral' with periodic=True"
+        )
+    norms = [
+        _h1_norm(w, lengths, periodic=periodic, spectral=derivative == "spectral", nodes=location == "node")
+        for w in (u - v, v)
+    ]
+    return safe_ratio(norms[0], norms[1])
+
+
+class RelativeH1(nn.Module):
+    """Mean over the batch of the relative H1 errors of its samples."""
+
+    def __init__(
+        self,
+        extent: Sequence[float] | None = None,
+        *,
+        periodic: bool = False,
+        derivative: Derivative = "difference",
+        location: Literal["cell", "node"] = "cell",
+    ) -> None:
+        """Store how gradients are taken; the arguments are those of relative_h1.
+
+        Args:
+            extent: Side lengths of the box; None is the unit cube.
+            periodic: Whether the fields are periodic on the box.
+            derivative: "difference" or "spectral".
+            location: "cell" or "node".
+        """
+        super().__init__()
+        self.extent, self.periodic, self.derivative, self.location = extent, periodic, derivative, location
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            prediction: Fields, shape (batch, channels, *grid).
+            target: Fields of the same shape.
+
+        Returns:
+            Scalar tensor.
+
+        Raises:
+            ValueError: As relative_h1.
+        """
+        return relative_h1(
+            prediction, target, self.extent,
+            periodic=self.periodic, derivative=self.derivative, location=self.location,
+        ).mean()  # fmt: skip
+
+
+def _h1_norm(w: Tensor, lengths: Sequence[float], *, periodic: bool, spectral: bool, nodes: bool) -> Tensor:
+    """Return sqrt(‖w‖² + ‖∇w‖²) per sample, up to the common volume of a cell."""
+    parts = [w.flatten(1)]
+    for axis, length in enumerate(lengths, start=2):
+        n = w.shape[axis]
+        if spectral:
+            slope = _spectral_derivative(w, length, axis)
+        elif periodic:
+            slope = (w.roll(-1, axis) - w.roll(1, axis)) * (n / (2 * length))
+        else:
+            spacing = length / (n - 1 if nodes else n)
+            (slope,) = torch.gradient(w, spacing=spacing, dim=axis, edge_order=2)
+        parts.append(slope.flatten(1))
+    return torch.cat(parts, dim=1).norm(dim=1)     # one norm: its gradient at zero error is zero, not NaN
+
+
+def _spectral_derivative(w: Tensor, length: float, axis: int) -> Tensor:
+    """Differentiate a periodic field exactly; the Nyquist mode of an even grid has derivative zero
+    at the points."""
+    n = w.shape[axis]
+    k = torch.fft.rfftfreq(n, d=1 / n, device=w.device, dtype=w.dtype)
+    k = torch.where(2 * k == n, 0.0, k) * (2 * math.pi / length)
+    shape = [-1 if a == axis else 1 for a in range(w.ndim)]
+    return torch.fft.irfft(1j * k.reshape(shape) * torch.fft.rfft(w, dim=axis), n=n, dim=axis)
+
+
+def _check_lengths(u: Tensor, extent: Sequence[float] | None) -> list[float]:
+    """Return the side lengths, one per grid axis."""
+    grid = tuple(u.shape[2:])
+    if not grid or min(grid) < 3:
+        raise ValueError(
+            f"the H1 norm needs fields (batch, channels, *grid) with 3 points per axis, "
+            f"got shape {tuple(u.shape)}"
+        )
+    lengths = [1.0] * len(grid) if extent is None else [float(x) for x in extent]
+    if len(lengths) != len(grid) or min(lengths) <= 0:
+        raise ValueError(f"extent must hold {len(grid)} positive side lengths, got {extent}")
+    return lengths

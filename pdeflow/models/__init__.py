@@ -1,0 +1,6 @@
+from pdeflow.models.fno import FNO
+from pdeflow.models.normalizer import Normalizer
+from pdeflow.models.spectral_conv import SpectralConv
+from pdeflow.models.tfno import TFNO
+
+__all__ = ["FNO", "TFNO", "Normalizer", "SpectralConv"]

@@ -1,0 +1,135 @@
+"""How a matrix-aware optimizer sees a parameter: maps to batches of matrices (B, fan-out, fan-in) and back.
+
+A Fourier layer is block-diagonal over modes, so its L² norm is max_k ‖W_k‖₂ and its matrices are the modes'
+blocks (Li et al., Fourier Neural Operator, ICLR 2021, eq. (4)). Complex parameters are stored real, with a
+last axis of two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class MatrixView:
+    """A pair of inverse maps between a parameter's layout and a batch of matrices.
+
+    Args:
+        to_matrix: Takes a tensor of the parameter's shape, returns shape (B, m, n), m the fan-out.
+        from_matrix: Takes (B, m, n) and the parameter's shape (complex: without the last axis of two),
+            inverts to_matrix.
+        stored_complex: Whether the parameter holds complex numbers, as a complex tensor or with a last axis
+            of two.
+        min_axes: Least number of (complex) axes of such a parameter.
+    """
+
+    to_matrix: Callable[[Tensor], Tensor]
+    from_matrix: Callable[[Tensor, Sequence[int]], Tensor]
+    stored_complex: bool
+    min_axes: int
+
+
+def _spectral_to(p: Tensor) -> Tensor:
+    return p.flatten(2).permute(2, 1, 0)                                  # (modes, out, in)
+
+
+def _spectral_from(m: Tensor, shape: Sequence[int]) -> Tensor:
+    return m.permute(2, 1, 0).reshape(tuple(shape))
+
+
+def _core_to(p: Tensor) -> Tensor:
+    return p.transpose(0, 1).flatten(1).unsqueeze(0)                      # (1, r_out, r_in * modes)
+
+
+def _core_from(m: Tensor, shape: Sequence[int]) -> Tensor:
+    return m.reshape(shape[1], shape[0], *shape[2:]).transpose(0, 1)
+
+
+def _rows_to(p: Tensor) -> Tensor:
+    return p.flatten(1).unsqueeze(0)
+
+
+def _entries_to(p: Tensor) -> Tensor:
+    return p.reshape(1, 1, -1)
+
+
+def _reshape(m: Tensor, shape: Sequence[int]) -> Tensor:
+    return m.reshape(tuple(shape))
+
+
+VIEWS: dict[str, MatrixView] = {
+    "matrix": MatrixView(_rows_to, _reshape, stored_complex=False, min_axes=2),
+    "spectral": MatrixView(_spectral_to, _spectral_from, stored_complex=True, min_axes=3),
+    "complex_matrix": MatrixView(_rows_to, _reshape, stored_complex=True, min_axes=2),
+    "tucker_core": MatrixView(_core_to, _core_from, stored_complex=True, min_axes=3),
+    "elementwise": MatrixView(_entries_to, _reshape, stored_complex=False, min_axes=0),
+}
+"""What the names in a module's `matrix_views` and in the group key `matrix_view` mean."""
+
+
+def to_matrix(parameter: Tensor, view: str) -> Tensor:
+    """See a parameter, gradient or momentum as a batch of matrices.
+
+    Args:
+        parameter: Tensor in the parameter's layout; complex views take (..., 2) real or a complex tensor.
+        view: A key of VIEWS.
+
+    Returns:
+        Real or complex matrices, shape (B, fan-out, fan-in).
+
+    Raises:
+        ValueError: If the view is unknown or does not fit the shape.
+    """
+    check_view(parameter, view)
+    if VIEWS[view].stored_complex and not parameter.is_complex():
+        parameter = torch.view_as_complex(parameter.contiguous())
+    return VIEWS[view].to_matrix(parameter)
+
+
+def from_matrix(matrix: Tensor, view: str, like: Tensor) -> Tensor:
+    """Bring matrices back to the layout of a parameter.
+
+    Args:
+        matrix: Matrices as to_matrix returns them, shape (B, m, n).
+        view: A key of VIEWS.
+        like: Parameter whose shape and storage the result takes.
+
+    Returns:
+        Tensor of the shape of like.
+
+    Raises:
+        ValueError: If the view is unknown or does not fit, or the number of entries differs.
+    """
+    check_view(like, view)
+    split = VIEWS[view].stored_complex and not like.is_complex()
+    shape = like.shape[:-1] if split else like.shape
+    if matrix.numel() != math.prod(shape):
+        raise ValueError(f"matrices {tuple(matrix.shape)} do not fill a parameter {tuple(like.shape)}")
+    entries = VIEWS[view].from_matrix(matrix, shape)
+    return torch.view_as_real(entries) if split else entries
+
+
+def check_view(parameter: Tensor, view: str) -> None:
+    """Check that a view fits a parameter.
+
+    Args:
+        parameter: The parameter.
+        view: Name of the view.
+
+    Raises:
+        ValueError: If the view is unknown or the shape or storage does not fit it.
+    """
+    if view not in VIEWS:
+        raise ValueError(f"matrix_view must be one of {', '.join(VIEWS)}, got {view!r}")
+    split = VIEWS[view].stored_complex and not parameter.is_complex()
+    axes = parameter.ndim - split
+    if axes < VIEWS[view].min_axes or (split and parameter.shape[-1] != 2):
+        raise ValueError(
+            f"view {view!r} needs {VIEWS[view].min_axes} axes{' and a last axis of 2' if split else ''}, "
+            f"got shape {tuple(parameter.shape)}; declare another view in the module's matrix_views"
+        )

@@ -1,0 +1,64 @@
+"""Matrix views: inverse maps, and the matrices that a layer really applies."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pdeflow.models import SpectralConv
+from pdeflow.optim import VIEWS, from_matrix, to_matrix
+
+sizes = st.integers(1, 5)
+complex_shapes = {"spectral": (3, 5), "complex_matrix": (2, 2), "tucker_core": (3, 5)}
+
+
+@pytest.mark.parametrize("view", sorted(VIEWS))
+@settings(max_examples=25, deadline=None)
+@given(data=st.data(), native=st.booleans())
+def test_views_are_inverse_maps(view, data, native):
+    least, most = complex_shapes.get(view, (VIEWS[view].min_axes, 4))
+    shape = data.draw(st.lists(sizes, min_size=least, max_size=most))
+    complex_view = VIEWS[view].stored_complex
+    p = torch.randn([*shape, 2] if complex_view else shape)
+    if complex_view and native:
+        p = torch.view_as_complex(p)
+    matrix = to_matrix(p, view)
+    assert matrix.ndim == 3
+    assert matrix.is_complex() == complex_view
+    torch.testing.assert_close(from_matrix(matrix, view, p), p, atol=0, rtol=0)
+
+
+def test_spectral_view_is_the_matrix_that_each_mode_applies():
+    torch.manual_seed(0)
+    layer = SpectralConv(2, 3, (8,), bias=False)
+    k = 3
+    phase = torch.arange(16) * (2 * torch.pi * k / 16)
+    x_hat = torch.tensor([1.0 + 2.0j, -0.5 + 0.3j])
+    x = 2 * (x_hat[:, None] * torch.polar(torch.ones(16), phase)).real[None]
+    y_hat = torch.fft.rfft(layer(x), norm="forward")[0, :, k]
+    torch.testing.assert_close(y_hat, to_matrix(layer.weight, "spectral")[k] @ x_hat, atol=1e-5, rtol=0)
+
+
+def test_core_rows_belong_to_outputs():
+    core = torch.arange(2 * 3 * 4).reshape(2, 3, 4).to(torch.complex64)
+    matrix = to_matrix(core, "tucker_core")
+    assert matrix.shape == (1, 3, 8)
+    torch.testing.assert_close(matrix[0, 1], core[:, 1].flatten())
+
+
+def test_gauge_rotation_of_core_outputs_rotates_the_view():
+    core = torch.randn(2, 3, 4, dtype=torch.complex64)
+    q = torch.linalg.qr(torch.randn(3, 3, dtype=torch.complex64)).Q
+    turned = torch.einsum("ps,rsk->rpk", q, core)
+    torch.testing.assert_close(to_matrix(turned, "tucker_core"), q @ to_matrix(core, "tucker_core"))
+
+
+def test_views_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="must be one of"):
+        to_matrix(torch.eye(2), "square")
+    with pytest.raises(ValueError, match="last axis of 2"):
+        to_matrix(torch.zeros(3, 4, 5, 3), "spectral")
+    with pytest.raises(ValueError, match="2 axes"):
+        to_matrix(torch.zeros(3), "matrix")
+    with pytest.raises(ValueError, match="do not fill"):
+        from_matrix(torch.zeros(1, 2, 2), "matrix", torch.zeros(3, 3))
