@@ -33,14 +33,16 @@ def basis(kind: BoundaryKind, x: Tensor, lower: float, length: float, modes: int
     Returns:
         Values, shape (n, K), normalised for the unit interval (dimensionless).
     """
-    t = (x - lower).unsqueeze(-1) / length                           # (n, 1)
+    t = (x - lower).unsqueeze(-1) / length  # (n, 1)
     k = torch.arange(modes, dtype=x.dtype)
     if kind == "dirichlet":
         return math.sqrt(2) * torch.sin(math.pi * (k + 1) * t)
     if kind == "neumann":
         return torch.where(k == 0, 1.0, math.sqrt(2)) * torch.cos(math.pi * k * t)
     wave = 2 * math.pi * torch.ceil(k / 2) * t
-    return torch.where(k == 0, 1.0, math.sqrt(2)) * torch.where(k % 2 == 1, torch.cos(wave), torch.sin(wave + (k == 0) * math.pi / 2))
+    return torch.where(k == 0, 1.0, math.sqrt(2)) * torch.where(
+        k % 2 == 1, torch.cos(wave), torch.sin(wave + (k == 0) * math.pi / 2)
+    )
 
 
 def wavenumbers(kind: BoundaryKind, length: float, modes: int) -> Tensor:
@@ -88,9 +90,13 @@ class Field:
         if grid.ndim != self.coefficients.ndim:
             raise ValueError(f"the field is {self.coefficients.ndim}-D but the grid is {grid.ndim}-D")
         values = self.coefficients
-        for factor, n in zip(self._factors([grid.axis(k) for k in range(grid.ndim)]), grid.shape, strict=True):
+        for factor, n in zip(
+            self._factors([grid.axis(k) for k in range(grid.ndim)]), grid.shape, strict=True
+        ):
             kept = min(n, values.shape[0])
-            values = torch.tensordot(values[:kept], factor[:, :kept], dims=([0], [1]))   # the new axis goes last
+            values = torch.tensordot(
+                values[:kept], factor[:, :kept], dims=([0], [1])
+            )  # the new axis goes last
         return self.transform(values) if self.transform else values
 
     def at(self, x: Tensor) -> Tensor:

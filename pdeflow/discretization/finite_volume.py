@@ -38,11 +38,17 @@ def diffusion_system(
     Reference: Eymard, Gallouët and Herbin (2000), eq. (9.4)-(9.8).
     """
     if grid.location != "cell" or any(grid.periodic):
-        raise UsageError(f"finite volumes need a cell-centred, non-periodic grid, got location {grid.location!r}, periodic {grid.periodic}")
+        raise UsageError(
+            f"finite volumes need a cell-centred, non-periodic grid, got location {grid.location!r}, periodic {grid.periodic}"
+        )
     if tuple(coefficient.shape) != grid.shape or tuple(source.shape) != grid.shape:
-        raise UsageError(f"coefficient {tuple(coefficient.shape)} and source {tuple(source.shape)} must have the grid's shape {grid.shape}")
+        raise UsageError(
+            f"coefficient {tuple(coefficient.shape)} and source {tuple(source.shape)} must have the grid's shape {grid.shape}"
+        )
     if not bool((coefficient > 0).all()):
-        raise UsageError(f"the coefficient must be positive everywhere, its smallest value is {float(coefficient.min()):.3g}")
+        raise UsageError(
+            f"the coefficient must be positive everywhere, its smallest value is {float(coefficient.min()):.3g}"
+        )
     faces = face_conductances(coefficient.double(), grid.spacing(), mean)
     return LinearSystem(
         A=_assemble(grid, [face.numpy() for face in faces], diagonal(faces).numpy()),
@@ -62,8 +68,10 @@ def _assemble(grid: Grid, faces: list[np.ndarray], main: np.ndarray) -> sp.csr_m
     for k, face in enumerate(faces):
         stride = int(np.prod(grid.shape[k + 1 :]))
         inner = face.copy()
-        inner[(slice(None),) * k + (0,)] = 0.0                       # the lower wall couples to no cell
-        lower = -inner[(slice(None),) * k + (slice(0, -1),)].reshape(-1)   # entry i couples cells i and i - stride
+        inner[(slice(None),) * k + (0,)] = 0.0  # the lower wall couples to no cell
+        lower = -inner[(slice(None),) * k + (slice(0, -1),)].reshape(
+            -1
+        )  # entry i couples cells i and i - stride
         bands += [lower[stride:], lower[stride:]]
         offsets += [-stride, stride]
     matrix = sp.diags_array(bands, offsets=offsets, shape=(n, n), format="csr")

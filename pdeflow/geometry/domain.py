@@ -28,7 +28,9 @@ class Box:
         if len(self.lower) != len(self.upper) or any(
             not low < high for low, high in zip(self.lower, self.upper, strict=False)
         ):
-            raise ValueError(f"a box needs lower < upper on every axis, got lower {self.lower}, upper {self.upper}")
+            raise ValueError(
+                f"a box needs lower < upper on every axis, got lower {self.lower}, upper {self.upper}"
+            )
 
     @classmethod
     def unit(cls, dim: int) -> Box:
@@ -68,9 +70,11 @@ class Box:
             ValueError: If the points have another dimension.
         """
         if x.shape[-1] != self.dim:
-            raise ValueError(f"the box is {self.dim}-D but the points have shape {tuple(x.shape)}; pass (n, {self.dim})")
+            raise ValueError(
+                f"the box is {self.dim}-D but the points have shape {tuple(x.shape)}; pass (n, {self.dim})"
+            )
         lower, upper = x.new_tensor(self.lower), x.new_tensor(self.upper)
-        beyond = torch.maximum(lower - x, x - upper)             # (n, d), positive outside
+        beyond = torch.maximum(lower - x, x - upper)  # (n, d), positive outside
         return beyond.clamp(min=0).norm(dim=-1) + beyond.amax(dim=-1).clamp(max=0)
 
     def sample_interior(self, count: int, *, generator: torch.Generator) -> Tensor:
@@ -102,6 +106,8 @@ class Box:
             ValueError: If the number of axes differs from the dimension.
         """
         if len(tuple(shape)) != self.dim:
-            raise ValueError(f"the domain is {self.dim}-D but the grid has {len(tuple(shape))} axes: {tuple(shape)}")
+            raise ValueError(
+                f"the domain is {self.dim}-D but the grid has {len(tuple(shape))} axes: {tuple(shape)}"
+            )
         bounds = list(zip(self.lower, self.upper, strict=True))
         return Grid.uniform(shape, bounds, periodic=periodic, location=location)

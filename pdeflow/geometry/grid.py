@@ -32,7 +32,9 @@ class Grid:
 
     def __post_init__(self) -> None:
         if not self.shape or any(int(n) != n or n < 1 for n in self.shape):
-            raise ValueError(f"grid shape must be positive whole numbers, one per axis, got {tuple(self.shape)}")
+            raise ValueError(
+                f"grid shape must be positive whole numbers, one per axis, got {tuple(self.shape)}"
+            )
         if self.location not in ("cell", "node"):
             raise ValueError(f"grid location must be 'cell' or 'node', got {self.location!r}")
         if not len(self.shape) == len(self.bounds) == len(self.periodic):
@@ -102,13 +104,18 @@ class Grid:
 
     def spacing(self) -> tuple[float, ...]:
         """Return the distance h of neighbouring values per axis, in length units."""
-        gaps = [n - 1 if self.location == "node" and not p else n for n, p in zip(self.shape, self.periodic, strict=True)]
+        gaps = [
+            n - 1 if self.location == "node" and not p else n
+            for n, p in zip(self.shape, self.periodic, strict=True)
+        ]
         return tuple((high - low) / gap for (low, high), gap in zip(self.bounds, gaps, strict=True))
 
     def axis(self, k: int) -> Tensor:
         """Return the coordinates along axis k, shape (shape[k],), float64."""
         shift = 0.5 if self.location == "cell" else 0.0
-        return self.bounds[k][0] + (torch.arange(self.shape[k], dtype=torch.float64) + shift) * self.spacing()[k]
+        return (
+            self.bounds[k][0] + (torch.arange(self.shape[k], dtype=torch.float64) + shift) * self.spacing()[k]
+        )
 
     def coordinates(self) -> Tensor:
         """Return the points of all values, shape (*shape, d), float64, indexing "ij"."""

@@ -1,8 +1,9 @@
-"""The (2d+1)-point finite-volume operator of -∇·(a∇u) in torch, from face conductances, in 1, 2 or 3 dimensions.
+"""The (2d+1)-point finite-volume operator of -∇·(a∇u) in torch, from face conductances, in 1 to 3 dimensions.
 
-Cell-centred finite volumes with two-point fluxes in integrated form: the flux through the face between the cells i and j
-is g_ij (u_i - u_j), and at a homogeneous Dirichlet boundary, half a cell away, 2 a area / h times u.
-Eymard, Gallouët and Herbin, Finite volume methods, Handbook of Numerical Analysis VII (2000), section 9.1.
+Cell-centred finite volumes with two-point fluxes in integrated form: the flux through the face between
+the cells i and j is g_ij (u_i - u_j), and at a homogeneous Dirichlet boundary, half a cell away, it is
+2 a area / h times u.
+Eymard, Gallouët and Herbin, Finite volume methods, Handbook of Numerical Analysis VII (2000), chapter III.
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ import torch
 from torch import Tensor
 
 Faces = tuple[Tensor, ...]
+Mean = Literal["harmonic", "arithmetic"]
 
 
-def face_conductances(
-    coefficient: Tensor, spacing: Sequence[float], mean: Literal["harmonic", "arithmetic"] = "harmonic"
-) -> Faces:
-    """Conductance g = (mean of a) * area / h of every face of a uniform grid with homogeneous Dirichlet boundary.
+def face_conductances(coefficient: Tensor, spacing: Sequence[float], mean: Mean = "harmonic") -> Faces:
+    """Conductance g = (mean of a) * area / h of every face of a uniform grid with Dirichlet boundary.
 
     Args:
         coefficient: Positive cell values a, shape (..., *grid) with one grid axis for each entry of spacing.
@@ -33,14 +33,17 @@ def face_conductances(
         entry are the boundary faces, whose distance to the cell centre is h / 2.
 
     Raises:
-        ValueError: If spacing does not have one to three entries, the coefficient has fewer axes, or mean is unknown.
+        ValueError: If spacing does not have one to three entries, the coefficient has fewer axes, or the mean
+            is unknown.
 
-    Reference: Eymard, Gallouët and Herbin (2000), eq. (9.5)-(9.8).
+    Reference: Eymard, Gallouët and Herbin (2000), section 9 (harmonic mean of two cells).
     """
     dim = len(spacing)
     if not 1 <= dim <= 3 or coefficient.ndim < dim:
-        raise ValueError(f"expected a coefficient (..., *grid) and one spacing per grid axis (1 to 3), got shape "
-                         f"{tuple(coefficient.shape)} and spacing {tuple(spacing)}; pass grid.spacing()")
+        raise ValueError(
+            f"expected a coefficient (..., *grid) and one spacing per grid axis (1 to 3), got "
+            f"{tuple(coefficient.shape)} and {tuple(spacing)}; pass grid.spacing()"
+        )
     if mean not in ("harmonic", "arithmetic"):
         raise ValueError(f"mean must be 'harmonic' or 'arithmetic', got {mean!r}; take 'harmonic' for jumps")
     faces = []
@@ -61,8 +64,11 @@ def diagonal(faces: Faces) -> Tensor:
         faces: What face_conductances returned.
     """
     dim = len(faces)
-    return sum((face.narrow(k - dim, 0, face.shape[k - dim] - 1) + face.narrow(k - dim, 1, face.shape[k - dim] - 1)
-                for k, face in enumerate(faces)), torch.zeros((), dtype=faces[0].dtype, device=faces[0].device))
+    total = torch.zeros((), dtype=faces[0].dtype, device=faces[0].device)
+    for k, face in enumerate(faces):
+        n = face.shape[k - dim] - 1
+        total = total + face.narrow(k - dim, 0, n) + face.narrow(k - dim, 1, n)
+    return total
 
 
 def apply(u: Tensor, faces: Faces) -> Tensor:
@@ -72,20 +78,20 @@ def apply(u: Tensor, faces: Faces) -> Tensor:
         u: Cell values, shape (..., *grid); leading axes broadcast against those of the faces.
         faces: What face_conductances returned.
 
-    Reference: Eymard, Gallouët and Herbin (2000), eq. (9.4).
+    Reference: Eymard, Gallouët and Herbin (2000), section 9 (balance of two-point fluxes).
     """
     dim = len(faces)
     total = torch.zeros((), dtype=u.dtype, device=u.device)
     for k, face in enumerate(faces):
         axis = k - dim
-        zero = torch.zeros_like(u.narrow(axis, 0, 1))             # the wall's value, half a cell outside
+        zero = torch.zeros_like(u.narrow(axis, 0, 1))  # the wall's value, half a cell outside
         flux = face * torch.diff(u, dim=axis, prepend=zero, append=zero)
         total = total - torch.diff(flux, dim=axis)
     return total
 
 
 def apply_stencil(
-    u: Tensor, coefficient: Tensor, spacing: Sequence[float], mean: Literal["harmonic", "arithmetic"] = "harmonic"
+    u: Tensor, coefficient: Tensor, spacing: Sequence[float], mean: Mean = "harmonic"
 ) -> Tensor:
     """Apply -∇·(a∇·), integrated over the cells, in one call; see face_conductances and apply.
 

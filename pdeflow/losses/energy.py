@@ -1,11 +1,13 @@
-"""Scale-free losses for learned search directions and preconditioners: how much of the error one step removes.
+"""Scale-free losses for learned search directions and preconditioners: how much error one step leaves.
 
-Kaneda et al., A Deep Conjugate Direction Method (arXiv 2205.10763), for the residual loss; the energy loss is the step's
-exact reduction of the A-norm error, 1 - cos²_A(f, A⁻¹b) (deep_conjugate_direction spec, 2.4 and 2.6), the scale-free form
-of the loss of Rudikov et al., Neural operators meet conjugate gradients (arXiv 2402.05598), eq. (9).
+Kaneda et al., A Deep Conjugate Direction Method (arXiv 2205.10763), for the residual loss. The energy loss is
+what an exact line search leaves of the squared A-norm error, 1 - cos²_A(f, A⁻¹b): the scale-free form of the
+loss of Rudikov et al., Neural operators meet conjugate gradients (arXiv 2402.05598).
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -28,19 +30,21 @@ def energy_loss(f: Tensor, Af: Tensor, b: Tensor, x: Tensor) -> Tensor:
         x: Exact solutions with A x = b, same shape.
 
     Returns:
-        Values in [0, 1] for symmetric positive definite A, shape (batch,); unchanged by f → c f for every c ≠ 0.
+        Values in [0, 1] for symmetric positive definite A, shape (batch,); equal for f and c f, c ≠ 0.
 
     Raises:
         ValueError: If the four shapes differ.
     """
     if not f.shape == Af.shape == b.shape == x.shape:
-        raise ValueError(f"expected four tensors of one shape (batch, ...), got f {tuple(f.shape)}, Af "
-                         f"{tuple(Af.shape)}, b {tuple(b.shape)}, x {tuple(x.shape)}; expand or reshape them first")
+        raise ValueError(
+            f"expected four tensors of one shape (batch, ...), got f {tuple(f.shape)}, "
+            f"Af {tuple(Af.shape)}, b {tuple(b.shape)}, x {tuple(x.shape)}; expand them first"
+        )
     return 1 - inner(b, f) ** 2 / (inner(f, Af) * inner(b, x))
 
 
 def log_energy_loss(f: Tensor, Af: Tensor, b: Tensor, x: Tensor, floor: float = 1e-6) -> Tensor:
-    """Logarithm of the energy loss, which weighs all samples of an already good network alike, shape (batch,).
+    """Logarithm of the energy loss, which weighs all samples of a good network alike, shape (batch,).
 
     Args:
         f: Proposed directions, shape (batch, ...).
@@ -65,3 +69,68 @@ def residual_loss(Af: Tensor, b: Tensor, f: Tensor) -> Tensor:
     alpha = inner(b, f) / inner(f, Af)
     rest = b - alpha.reshape(-1, *[1] * (b.ndim - 1)) * Af
     return inner(rest, rest)
+
+
+def mixed_noise(
+    shape: Sequence[int], *, generator: torch.Generator, narrow: float = 0.01, wide: float = 0.2
+) -> Tensor:
+    """Draw solutions x for manufactured pairs b = A x: white noise mixed with smoothed noise of random width.
+
+    Args:
+        shape: (batch, channels, *grid).
+        generator: Source of randomness; equal states give equal fields.
+        narrow: Smallest standard deviation of the Gaussian filter, as a fraction of the side.
+        wide: Largest one; widths are log-uniform between the two.
+
+    Returns:
+        Fields of shape `shape`, float64: weight t in [0, 1] on the white part and 1 - t on the smooth part.
+
+    Reference: ours; cheap for every operator, and xᵀb comes free.
+    """
+    dims, per_sample = tuple(range(2, len(shape))), (shape[0], *[1] * (len(shape) - 1))
+    white, rough = (torch.randn(*shape, dtype=torch.float64, generator=generator) for _ in range(2))
+    mix, place = (torch.rand(per_sample, dtype=torch.float64, generator=generator) for _ in range(2))
+    width = narrow * (wide / narrow) ** place
+    waves = [torch.fft.fftfreq(n, 1 / n, dtype=torch.float64) for n in shape[2:]]
+    squared = torch.stack(torch.meshgrid(*waves, indexing="ij")).square().sum(0)  # (*grid,)
+    filtered = torch.fft.fftn(rough, dim=dims) * torch.exp(-2 * (torch.pi * width) ** 2 * squared)
+    smooth = torch.fft.ifftn(filtered, dim=dims).real
+    return mix * white + (1 - mix) * smooth / smooth.std(dims, keepdim=True)
+
+
+@torch.no_grad()
+def on_policy_pairs(
+    apply: Callable[[Tensor], Tensor],
+    precondition: Callable[[Tensor], Tensor],
+    b: Tensor,
+    x: Tensor,
+    steps: int,
+) -> tuple[Tensor, Tensor]:
+    """Replace right-hand sides by residuals that conjugate gradients with this preconditioner meets.
+
+    Args:
+        apply: The operator A on fields of the shape of b.
+        precondition: M ≈ A⁻¹, symmetric positive definite.
+        b: Right-hand sides, shape (batch, ...).
+        x: Exact solutions, A x = b, same shape.
+        steps: Number of steps from zero, 0 or more.
+
+    Returns:
+        (r, e) with A e = r, the residual and the error after the steps, both divided by ‖r‖₂.
+
+    Reference: Saad, Iterative Methods for Sparse Linear Systems, 2nd ed., algorithm 9.1.
+    """
+
+    def column(values: Tensor) -> Tensor:
+        return values.reshape(-1, *[1] * (b.ndim - 1))
+
+    r, e, p, rho = b, x, torch.zeros_like(b), torch.ones_like(column(b.flatten(1)[:, 0]))
+    for k in range(steps):
+        z = precondition(r)
+        previous, rho = rho, column(inner(r, z))
+        p = z + (rho / previous) * p if k else z
+        Ap = apply(p)
+        alpha = rho / column(inner(p, Ap))
+        e, r = e - alpha * p, r - alpha * Ap
+    norm = column(inner(r, r).sqrt())
+    return r / norm, e / norm

@@ -114,7 +114,7 @@ def _h1_norm(w: Tensor, lengths: Sequence[float], *, periodic: bool, spectral: b
             spacing = length / (n - 1 if nodes else n)
             (slope,) = torch.gradient(w, spacing=spacing, dim=axis, edge_order=2)
         parts.append(slope.flatten(1))
-    return torch.cat(parts, dim=1).norm(dim=1)     # one norm: its gradient at zero error is zero, not NaN
+    return torch.cat(parts, dim=1).norm(dim=1)  # one norm: its gradient at zero error is zero, not NaN
 
 
 def _spectral_derivative(w: Tensor, length: float, axis: int) -> Tensor:

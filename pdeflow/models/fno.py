@@ -21,6 +21,25 @@ class FNO(nn.Module):
 
     Lifting MLP, n_layers Fourier blocks h ← MLP(σ(K h + S h)) + g ⊙ h, projection MLP. Normalisers of input
     and output are part of the network, so it takes and returns physical units.
+
+    Args:
+        n_modes: Kept Fourier modes per axis, both signs counted; its length is the dimension of the
+            domain.
+        in_channels: Channels of the input fields.
+        out_channels: Channels of the output fields.
+        hidden_channels: Width.
+        n_layers: Number of Fourier blocks.
+        coordinates: Whether cell-centre coordinates in [0, 1] are appended to the input.
+        domain_padding: Share of zero cells appended to each axis inside the network, in [0, 1]: for
+            fields that are not periodic. Zero for periodic ones.
+        channel_mlp_expansion: Hidden width of a block's MLP over hidden_channels.
+        lifting_ratio: Hidden width of the lifting MLP over hidden_channels.
+        projection_ratio: Hidden width of the projection MLP over hidden_channels.
+        norm: Block normalisation of neuraloperator: None, "group_norm" or "instance_norm".
+        rank: Tucker rank of the spectral weights as in SpectralConv; None keeps them dense.
+
+    Raises:
+        ValueError: If domain_padding, n_modes or rank is out of range.
     """
 
     def __init__(
@@ -39,27 +58,6 @@ class FNO(nn.Module):
         norm: str | None = None,
         rank: float | Sequence[int] | None = None,
     ) -> None:
-        """Build the network.
-
-        Args:
-            n_modes: Kept Fourier modes per axis, both signs counted; its length is the dimension of the
-                domain.
-            in_channels: Channels of the input fields.
-            out_channels: Channels of the output fields.
-            hidden_channels: Width.
-            n_layers: Number of Fourier blocks.
-            coordinates: Whether cell-centre coordinates in [0, 1] are appended to the input.
-            domain_padding: Share of zero cells appended to each axis inside the network, in [0, 1]: for
-                fields that are not periodic. Zero for periodic ones.
-            channel_mlp_expansion: Hidden width of a block's MLP over hidden_channels.
-            lifting_ratio: Hidden width of the lifting MLP over hidden_channels.
-            projection_ratio: Hidden width of the projection MLP over hidden_channels.
-            norm: Block normalisation of neuraloperator: None, "group_norm" or "instance_norm".
-            rank: Tucker rank of the spectral weights as in SpectralConv; None keeps them dense.
-
-        Raises:
-            ValueError: If domain_padding, n_modes or rank is out of range.
-        """
         from neuralop.layers.channel_mlp import ChannelMLP
         from neuralop.layers.fno_block import FNOBlocks
 

@@ -41,7 +41,7 @@ class Normalizer(nn.Module):
         self._check_channels(x)
         if not torch.isfinite(x).all():
             raise ValueError("cannot fit a Normalizer to NaN or infinite values; run `pdeflow data check`")
-        columns = x.detach().double().transpose(0, 1).flatten(1)              # (channels, samples * points)
+        columns = x.detach().double().transpose(0, 1).flatten(1)  # (channels, samples * points)
         std = columns.std(dim=1, correction=0)
         constant = std <= 1e-12 * columns.abs().amax(dim=1)
         self.mean.copy_(columns.mean(dim=1))

@@ -67,6 +67,22 @@ class SpectralConv(nn.Module):
     ŷ_k = W_kᵀ x̂_k for the kept k, y = Re Σ_k ŷ_k e^{2πi k·x/n} + bias, where x̂ is divided by the number
     of grid points (norm="forward"), so the weights mean the same on every grid. Fits `conv_module=` of
     neuraloperator's FNOBlocks.
+
+    The weights start with root mean square sqrt(2 / (in_channels + out_channels)) per complex entry.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        n_modes: Kept modes per axis, both signs counted (an even number is usual); the last axis stores
+            M//2 + 1.
+        rank: None for a dense weight; a fraction in (0, 1] of its entries, or explicit ranks
+            (in, out, axis 0, ...), for a Tucker form whose channel factors are real.
+        bias: Whether to add a constant per output channel (starts at zero).
+        factorization: "tucker", or None to ignore rank, as FNOBlocks passes it for dense weights.
+        **block_options: What else FNOBlocks passes; anything but its neutral value is refused.
+
+    Raises:
+        ValueError: If an option, the number of axes or a rank is out of range.
     """
 
     matrix_views: ClassVar[dict[str, str]] = {
@@ -91,22 +107,6 @@ class SpectralConv(nn.Module):
         factorization: str | None = "tucker",
         **block_options: object,
     ) -> None:
-        """Create the weights with root mean square sqrt(2 / (in_channels + out_channels)) per complex entry.
-
-        Args:
-            in_channels: Channels of the input.
-            out_channels: Channels of the output.
-            n_modes: Kept modes per axis, both signs counted (an even number is usual); the last axis stores
-                M//2 + 1.
-            rank: None for a dense weight; a fraction in (0, 1] of its entries, or explicit ranks
-                (in, out, axis 0, ...), for a Tucker form whose channel factors are real.
-            bias: Whether to add a constant per output channel (starts at zero).
-            factorization: "tucker", or None to ignore rank, as FNOBlocks passes it for dense weights.
-            **block_options: What else FNOBlocks passes; anything but its neutral value is refused.
-
-        Raises:
-            ValueError: If an option, the number of axes or a rank is out of range.
-        """
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
         self.n_modes = (n_modes,) if isinstance(n_modes, int) else tuple(int(m) for m in n_modes)
@@ -235,7 +235,7 @@ def _contract(z: Tensor, kernel: Tensor) -> Tensor:
     """Apply one matrix per mode: (batch, i, *kept, 2) by (i, o, *kept, 2) gives (batch, o, *kept, 2)."""
     batch, kept = z.shape[0], z.shape[2:-1]
     rows = z.flatten(2, -2).permute(2, 3, 0, 1).flatten(1, 2)  # (modes, 2 batch, i): real, imaginary
-    re, im = kernel.flatten(2, -2).permute(3, 2, 0, 1).contiguous()   # (modes, i, o) each
+    re, im = kernel.flatten(2, -2).permute(3, 2, 0, 1).contiguous()  # (modes, i, o) each
     by_re, by_im = rows @ re, rows @ im
     out = torch.stack((by_re[:, :batch] - by_im[:, batch:], by_re[:, batch:] + by_im[:, :batch]), dim=-1)
     return out.permute(1, 2, 0, 3).unflatten(2, kept)

@@ -61,9 +61,9 @@ def truncated_inverse(z: Tensor, n_modes: Sequence[int], grid: Sequence[int]) ->
     for axis, wavenumbers in enumerate(leading, start=2):
         z = apply_along(z, _fourier_matrix(grid[axis - 2], wavenumbers, 1, z).transpose(0, 1), axis)
     n = grid[-1]
-    alone = (last == 0) | (2 * last == n)                      # modes without a partner in the dropped half
+    alone = (last == 0) | (2 * last == n)  # modes without a partner in the dropped half
     multiplicity = torch.where(alone, 1.0, 2.0).to(z)[:, None]
-    series = _fourier_matrix(n, last, -1, z) * multiplicity    # Re(z e^{iθ}) = Re z cos θ - Im z sin θ
+    series = _fourier_matrix(n, last, -1, z) * multiplicity  # Re(z e^{iθ}) = Re z cos θ - Im z sin θ
     return z.flatten(-2) @ series.flatten(1).T
 
 
@@ -79,7 +79,7 @@ def apply_along(z: Tensor, matrix: Tensor, axis: int) -> Tensor:
         Array in real storage, shape (..., m, ..., 2).
     """
     re, im = matrix.unbind(-1)
-    rows = torch.stack((torch.stack((re, im), -1), torch.stack((-im, re), -1)), dim=1)      # (n, 2, m, 2)
+    rows = torch.stack((torch.stack((re, im), -1), torch.stack((-im, re), -1)), dim=1)  # (n, 2, m, 2)
     product = z.movedim(axis, -2).flatten(-2) @ rows.flatten(2).flatten(0, 1)
     return product.unflatten(-1, (-1, 2)).movedim(-2, axis)
 

@@ -35,7 +35,7 @@ class MatrixView:
 
 
 def _spectral_to(p: Tensor) -> Tensor:
-    return p.flatten(2).permute(2, 1, 0)                                  # (modes, out, in)
+    return p.flatten(2).permute(2, 1, 0)  # (modes, out, in)
 
 
 def _spectral_from(m: Tensor, shape: Sequence[int]) -> Tensor:
@@ -43,7 +43,7 @@ def _spectral_from(m: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def _core_to(p: Tensor) -> Tensor:
-    return p.transpose(0, 1).flatten(1).unsqueeze(0)                      # (1, r_out, r_in * modes)
+    return p.transpose(0, 1).flatten(1).unsqueeze(0)  # (1, r_out, r_in * modes)
 
 
 def _core_from(m: Tensor, shape: Sequence[int]) -> Tensor:

@@ -28,6 +28,23 @@ class Muon(Optimizer):
 
     A parameter group may carry `matrix_view`, a name of pdeflow.optim.matrix_views; without it parameters
     of two or more axes are matrices (fan-out first) and the others elementwise, which get AdamW steps.
+
+    Args:
+        params: Parameters or groups; a group may set any of the options below and `matrix_view`.
+        lr: Learning rate; with scale "rms" about that of AdamW, times one to ten for operators.
+        momentum: Decay β of the averaged gradient B ← β B + (1 - β) G.
+        nesterov: Whether the polar factor is taken of β B + (1 - β) G instead of B.
+        weight_decay: Decoupled decay λ, for every kind of parameter.
+        polar: How the polar factor is computed, as in pdeflow.optim.polar.
+        polar_steps: Iterations when polar is "polar_express".
+        scale: Factor s of an (m, n) update: "rms" 0.2 sqrt(max(m, n)), so that its entries have root mean
+            square 0.2 as AdamW's; "kj" sqrt(max(1, m/n)); "spectral" sqrt(m/n); "none" 1.
+        adamw_lr_ratio: Learning rate of elementwise parameters over lr.
+        adamw_betas: Decay rates of AdamW's two moments.
+        adamw_eps: AdamW's ε.
+
+    Raises:
+        ValueError: If a setting is out of range, or a view is unknown or does not fit its parameters.
     """
 
     def __init__(
@@ -44,25 +61,6 @@ class Muon(Optimizer):
         adamw_betas: tuple[float, float] = (0.9, 0.999),
         adamw_eps: float = 1e-8,
     ) -> None:
-        """Store the settings.
-
-        Args:
-            params: Parameters or groups; a group may set any of the options below and `matrix_view`.
-            lr: Learning rate; with scale "rms" about that of AdamW, times one to ten for operators.
-            momentum: Decay β of the averaged gradient B ← β B + (1 - β) G.
-            nesterov: Whether the polar factor is taken of β B + (1 - β) G instead of B.
-            weight_decay: Decoupled decay λ, for every kind of parameter.
-            polar: How the polar factor is computed, as in pdeflow.optim.polar.
-            polar_steps: Iterations when polar is "polar_express".
-            scale: Factor s of an (m, n) update: "rms" 0.2 sqrt(max(m, n)), so that its entries have root mean
-                square 0.2 as AdamW's; "kj" sqrt(max(1, m/n)); "spectral" sqrt(m/n); "none" 1.
-            adamw_lr_ratio: Learning rate of elementwise parameters over lr.
-            adamw_betas: Decay rates of AdamW's two moments.
-            adamw_eps: AdamW's ε.
-
-        Raises:
-            ValueError: If a setting is out of range, or a view is unknown or does not fit its parameters.
-        """
         defaults = {
             "lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay,
             "polar": polar, "polar_steps": polar_steps, "scale": scale, "adamw_lr_ratio": adamw_lr_ratio,

@@ -16,7 +16,7 @@ PolarMethod = Literal["auto", "svd", "jordan5", "polar_express"]
 Triple = tuple[float, float, float]
 
 _JORDAN: tuple[Triple, ...] = ((3.4445, -4.7750, 2.0315),) * 5
-_SAFETY = 1.01                                    # bf16 and fp32 rounding may push a singular value above one
+_SAFETY = 1.01  # bf16 and fp32 rounding may push a singular value above one
 _POLAR_EXPRESS: tuple[Triple, ...] = (
     (8.28721201814563, -23.595886519098837, 17.300387312530933),
     (4.107059111542203, -2.9478499167379106, 0.5448431082926601),

@@ -93,5 +93,7 @@ def field_deviation(problem: Darcy) -> float:
     """Return the root of the mean variance of the problem's Gaussian field, dimensionless."""
     from pdeflow.random_fields import field_amplitudes
 
-    amplitude = field_amplitudes(problem.domain, problem.alpha, problem.tau, kind="neumann", modes=problem.modes)
+    amplitude = field_amplitudes(
+        problem.domain, problem.alpha, problem.tau, kind="neumann", modes=problem.modes
+    )
     return float((amplitude**2).sum().sqrt())

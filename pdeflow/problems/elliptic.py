@@ -47,6 +47,7 @@ class Elliptic(Problem):
         Raises:
             UsageError: If the grid does not fit or a is not positive.
         """
+
         def on_grid(name: str) -> Tensor:
             return instance.fields[name].on(grid)
 

@@ -64,7 +64,9 @@ class Poisson(Elliptic):
         """
         f = instance.fields["f"]
         if not isinstance(f, Field):
-            raise TypeError("the exact solution needs a sampled source; values read from a file have no modes")
+            raise TypeError(
+                "the exact solution needs a sampled source; values read from a file have no modes"
+            )
         squares = [wavenumbers("dirichlet", 1.0, self.modes) ** 2] * 2
         return replace(f, coefficients=f.coefficients / sum(torch.meshgrid(*squares, indexing="ij")))
 

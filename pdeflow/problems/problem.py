@@ -51,7 +51,9 @@ class GridField:
             UsageError: If another grid is asked for.
         """
         if grid != self.grid:
-            raise UsageError(f"the field is stored on a {self.grid.shape} grid, {grid.shape} was asked for; sample it anew")
+            raise UsageError(
+                f"the field is stored on a {self.grid.shape} grid, {grid.shape} was asked for; sample it anew"
+            )
         return self.values.to(torch.float64)
 
     def at(self, x: Tensor) -> Tensor:
@@ -60,7 +62,9 @@ class GridField:
         Raises:
             UsageError: Always.
         """
-        raise UsageError("a stored grid field has no pointwise values; use Problem.sample to draw one that has")
+        raise UsageError(
+            "a stored grid field has no pointwise values; use Problem.sample to draw one that has"
+        )
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,9 @@ class Problem:
         """Return the exact solution on a grid, shape (*grid.shape,), or None where there is no formula."""
         return None
 
-    def stored_instance(self, fields: Mapping[str, Tensor], scalars: Mapping[str, float], grid: Grid) -> Instance:
+    def stored_instance(
+        self, fields: Mapping[str, Tensor], scalars: Mapping[str, float], grid: Grid
+    ) -> Instance:
         """Rebuild an instance from stored values.
 
         Args:

@@ -25,7 +25,7 @@ def step_of(p: nn.Parameter, grad: torch.Tensor, **options) -> torch.Tensor:
 def test_update_of_a_spectral_weight_has_equal_singular_values_in_every_mode():
     p, grad = parameter(3, 5, 4, 3, 2), torch.randn(3, 5, 4, 3, 2, dtype=torch.float64)
     update = to_matrix(step_of(p, grad, view="spectral", lr=0.1), "spectral")
-    singular = torch.linalg.svdvals(update)                               # (12 modes, 3)
+    singular = torch.linalg.svdvals(update)  # (12 modes, 3)
     torch.testing.assert_close(singular, torch.full_like(singular, 0.1 * 0.2 * math.sqrt(5)))
 
 
@@ -71,15 +71,18 @@ def test_equals_torch_muon_on_a_matrix_up_to_its_bfloat16():
 
 
 VIEWS_AND_SHAPES = [
-    ("matrix", (6, 4)), ("spectral", (3, 4, 5, 2)), ("complex_matrix", (6, 3, 2)), ("tucker_core", (2, 3, 4, 2)),
-]  # fmt: skip
+    ("matrix", (6, 4)),
+    ("spectral", (3, 4, 5, 2)),
+    ("complex_matrix", (6, 3, 2)),
+    ("tucker_core", (2, 3, 4, 2)),
+]
 
 
 @pytest.mark.parametrize(("view", "shape"), VIEWS_AND_SHAPES)
 def test_first_step_descends_by_the_dual_norm(view, shape):
     p, grad = parameter(*shape), torch.randn(*shape, dtype=torch.float64)
     update = step_of(p, grad, view=view, lr=1e-3, scale="none")
-    nuclear = torch.linalg.svdvals(to_matrix(grad, view)).sum()         # = <G, polar(G)>, in real storage too
+    nuclear = torch.linalg.svdvals(to_matrix(grad, view)).sum()  # = <G, polar(G)>, in real storage too
     torch.testing.assert_close((grad * update).sum(), -1e-3 * nuclear)
 
 

@@ -27,8 +27,8 @@ def test_spectral_weights_lifting_and_projection():
     found = views(FNO((4, 4), hidden_channels=8))
     assert found["blocks.convs.0.weight"] == "spectral"
     assert found["blocks.fno_skips.0.conv.weight"] == "matrix"
-    assert found["lifting.fcs.0.weight"] == "elementwise"                 # fan-in 3: raw fields
-    assert found["projection.fcs.1.weight"] == "elementwise"              # fan-out 1
+    assert found["lifting.fcs.0.weight"] == "elementwise"  # fan-in 3: raw fields
+    assert found["projection.fcs.1.weight"] == "elementwise"  # fan-out 1
     assert found["blocks.channel_mlp_skips.0.weight"] == "elementwise"
     assert found["blocks.channel_mlp.0.fcs.0.bias"] == "elementwise"
 
@@ -44,7 +44,7 @@ def test_neuraloperators_own_networks_are_understood():
 
 def test_a_module_may_declare_views_of_its_parameters():
     class Gate(nn.Linear):
-        matrix_views = {"weight": "elementwise"}                          # noqa: RUF012
+        matrix_views = {"weight": "elementwise"}  # noqa: RUF012
 
     assert set(views(Gate(16, 16)).values()) == {"elementwise"}
 

@@ -1,0 +1,5 @@
+from pdeflow.linalg.solution import Reason, Solution
+from pdeflow.linalg.structure import Structure, describe
+from pdeflow.linalg.system import LinearSystem, linear_system
+
+__all__ = ["LinearSystem", "Reason", "Solution", "Structure", "describe", "linear_system"]

@@ -1,0 +1,186 @@
+"""A linear system A x = b in integrated form, with what is known about A.
+
+Interface of design.md, section 3; checks at the door as in specs/linear_solvers.md, section 8.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.linalg import LinearOperator
+
+from pdeflow.errors import UsageError
+from pdeflow.linalg.structure import describe
+
+
+@dataclass(frozen=True, eq=False)
+class LinearSystem:
+    """A x = b with declared properties; None means unknown.
+
+    Args:
+        A: Matrix (n, n), CSR or a SciPy LinearOperator, in integrated form (b = ∫f over a cell or against a test function).
+        b: Right-hand side, shape (n,).
+        symmetric: Whether A equals its conjugate transpose.
+        positive_definite: Whether A is positive definite on the complement of the null space.
+        nullspace: Basis of the null space, shape (n,) or (n, k); need not be orthonormal.
+        layout: Name of the ordering of the unknowns.
+        grid: The grid, when structured.
+        coefficient: Cell values of the diffusion coefficient, when structured.
+        mask: Cells that belong to the domain, when structured.
+
+    Raises:
+        UsageError: If A is not square, b has another length, or an entry is not finite.
+    """
+
+    A: Any
+    b: np.ndarray
+    symmetric: bool | None = None
+    positive_definite: bool | None = None
+    nullspace: np.ndarray | None = None
+    layout: str = ""
+    grid: Any = None
+    coefficient: np.ndarray | None = None
+    mask: Any = None
+
+    def __post_init__(self) -> None:
+        """Check shapes, dtypes and finiteness."""
+        check_matrix(self.A)
+        check_vector(self.b, self.A.shape[0], "b")
+        if self.nullspace is not None:
+            basis = np.asarray(self.nullspace)
+            if basis.ndim not in (1, 2) or basis.shape[0] != self.n or not np.all(np.isfinite(basis)):
+                raise UsageError(
+                    f"nullspace has shape {basis.shape}, expected finite ({self.n},) or ({self.n}, k)"
+                )
+
+    @property
+    def n(self) -> int:
+        """Number of unknowns."""
+        return self.A.shape[0]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type in which the system is solved."""
+        return np.result_type(self.A.dtype, self.b.dtype)
+
+    @property
+    def assembled(self) -> bool:
+        """Whether the entries of A are available."""
+        return sp.issparse(self.A)
+
+    def null_basis(self) -> np.ndarray | None:
+        """Orthonormal basis of the null space, shape (n, k), or None."""
+        if self.nullspace is None:
+            return None
+        return np.linalg.qr(
+            np.asarray(self.nullspace, dtype=np.result_type(self.nullspace, np.float64)).reshape(self.n, -1)
+        )[0]
+
+
+def check_matrix(A: Any) -> None:
+    """Refuse a matrix that no solver here accepts.
+
+    Args:
+        A: Sparse matrix or LinearOperator.
+
+    Raises:
+        UsageError: If A is not sparse or an operator, not square, of a type too coarse, or has a non-finite entry.
+    """
+    if not (sp.issparse(A) or isinstance(A, LinearOperator)):
+        raise UsageError(
+            f"A is a {type(A).__name__}; pass a SciPy sparse matrix or LinearOperator, or use linear_system(A, b)"
+        )
+    if len(A.shape) != 2 or A.shape[0] != A.shape[1] or A.shape[0] == 0:
+        raise UsageError(f"A has shape {A.shape}, expected a square matrix")
+    if A.dtype not in (np.float32, np.float64, np.complex64, np.complex128):
+        raise UsageError(
+            f"A has dtype {A.dtype}; use float32, float64 or complex, e.g. linear_system(A, b) promotes integers"
+        )
+    if sp.issparse(A):
+        bad = np.flatnonzero(~np.isfinite(A.data))
+        if bad.size:
+            coo = A.tocoo()
+            k = np.flatnonzero(~np.isfinite(coo.data))[0]
+            raise UsageError(
+                f"A has {bad.size} non-finite entries, first {coo.data[k]} at ({coo.row[k]}, {coo.col[k]})"
+            )
+
+
+def check_vector(v: np.ndarray, n: int, name: str) -> None:
+    """Refuse a vector of another length, of more than one axis or with a non-finite entry.
+
+    Args:
+        v: Vector to check.
+        n: Expected length.
+        name: Name used in the message.
+
+    Raises:
+        UsageError: With the shape, or the first bad entry.
+    """
+    if not isinstance(v, np.ndarray) or v.ndim != 1 or v.shape[0] != n:
+        shape = getattr(v, "shape", type(v).__name__)
+        raise UsageError(f"A is {n}x{n} but {name} has shape {shape}; pass one vector of {n} entries")
+    bad = np.flatnonzero(~np.isfinite(v))
+    if bad.size:
+        raise UsageError(f"{name} has {bad.size} non-finite entries, first {v[bad[0]]} at {bad[0]}")
+
+
+def as_vector(v: Any, n: int, name: str) -> np.ndarray:
+    """Convert to a finite vector of n real or complex entries; (n, 1) is flattened, integers become float64.
+
+    Args:
+        v: Array-like.
+        n: Expected length.
+        name: Name used in the message.
+
+    Raises:
+        UsageError: As check_vector.
+    """
+    v = np.asarray(v)
+    if v.ndim == 2 and v.shape[1] == 1:
+        v = v[:, 0]
+    if v.dtype.kind in "iub" or v.dtype == np.float16:
+        v = v.astype(np.float64)
+    if v.dtype.kind not in "fc":
+        raise UsageError(f"{name} has dtype {v.dtype}, expected numbers")
+    check_vector(v, n, name)
+    return v
+
+
+def linear_system(A: Any, b: Any = None, nullspace: Any = None) -> LinearSystem:
+    """Build a system from a raw matrix: promote integers, convert to CSR and detect the structure of A.
+
+    Args:
+        A: Square sparse matrix, dense array or LinearOperator.
+        b: Right-hand side, shape (n,) or (n, 1); None means A times ones.
+        nullspace: Basis (n,) or (n, k), "constant", or None to detect the constant vector.
+
+    Returns:
+        The system with symmetric, positive_definite and nullspace filled where they could be decided.
+
+    Raises:
+        UsageError: If A or b cannot be used.
+    """
+    if not isinstance(A, LinearOperator):
+        A = sp.csr_array(A) if not sp.issparse(A) or not isinstance(A, sp.sparray) else A.tocsr()
+        if A.dtype.kind in "iub" or A.dtype == np.float16:
+            A = A.astype(np.float64)
+        if not A.has_canonical_format:
+            A = A.copy()
+            A.sum_duplicates()
+    check_matrix(A)
+    n = A.shape[0]
+    structure = describe(A)
+    if isinstance(nullspace, str):
+        if nullspace not in ("constant", "none"):
+            raise UsageError(f"nullspace {nullspace!r} is unknown; use 'constant', 'none' or an array")
+        nullspace = np.ones(n) if nullspace == "constant" else None
+    elif nullspace is None and structure.constant_nullspace:
+        nullspace = np.ones(n)
+    if b is None:
+        ones = np.ones(n, dtype=A.dtype)
+        b = np.zeros(n, dtype=A.dtype) if structure.constant_nullspace else A @ ones
+    return LinearSystem(A, as_vector(b, n, "b"), structure.hermitian, structure.positive_definite, nullspace)

@@ -1,0 +1,277 @@
+"""Pictures of fields: samples, predictions with their errors, error estimates, histograms, solutions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pdeflow.report.canvas import (
+    ERROR_COLOURS,
+    LINE_COLOURS,
+    Extent,
+    limits,
+    new_figure,
+    save_figure,
+    save_numbers,
+    show_field,
+    symmetric_limits,
+)
+
+UNIT_SQUARE: Extent = (0.0, 1.0, 0.0, 1.0)
+
+
+def _batch(name: str, values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 3 or values.shape[0] == 0:
+        raise ValueError(f"{name}: expected shape (N, nx, ny) with N >= 1, found {values.shape}.")
+    return values
+
+
+def plot_samples(
+    path: str | Path,
+    inputs: np.ndarray,
+    outputs: np.ndarray,
+    names: Sequence[str] = ("a", "u"),
+    extent: Extent = UNIT_SQUARE,
+    count: int = 4,
+    unit: str = "dimensionless",
+) -> Path:
+    """Draw the first samples of a dataset: inputs above, outputs below, one colour scale per row.
+
+    Args:
+        path: PNG to write; ranges of every sample go to the ``.csv`` beside it.
+        inputs: Input fields, shape (N, nx, ny).
+        outputs: Solution fields, shape (N, mx, my).
+        names: Names of input and output.
+        extent: (x low, x high, y low, y high) in length units of the domain.
+        count: Number of samples to draw at most.
+        unit: Unit of both fields, written beside the colour bars.
+
+    Returns:
+        The path written.
+
+    Raises:
+        ValueError: If an array is not (N, nx, ny) or the numbers of samples differ.
+    """
+    rows = [_batch("inputs", inputs), _batch("outputs", outputs)]
+    if len(rows[0]) != len(rows[1]):
+        raise ValueError(
+            f"inputs and outputs: expected equally many samples, found {len(rows[0])}, {len(rows[1])}."
+        )
+    count = min(count, len(rows[0]))
+    figure = new_figure(1.9 * count + 1.1, 4.3)
+    grid = figure.subplots(2, count, squeeze=False)
+    for line, fields, name in zip(grid, rows, names, strict=True):
+        span = limits(fields[:count])
+        for index, axes in enumerate(line):
+            image = show_field(axes, fields[index], span, extent=extent, bar=False)
+            axes.set_title(f"{name}, sample {index}", fontsize=10)
+            axes.label_outer()
+        bar = figure.colorbar(image, ax=list(line), fraction=0.05, pad=0.02)
+        bar.formatter.set_powerlimits((-2, 3))
+        bar.ax.tick_params(labelsize=8)
+        bar.set_label(f"{name} ({unit})", fontsize=9)
+    table = [
+        (name, i, float(f[i].min()), float(f[i].mean()), float(f[i].max()))
+        for name, f in zip(names, rows, strict=True)
+        for i in range(count)
+    ]
+    save_numbers(path, ("field", "sample", "min", "mean", "max"), table)
+    return save_figure(figure, path)
+
+
+def ranked_samples(errors: np.ndarray) -> dict[str, int]:
+    """Indices of the best, the median and the worst sample; what is not finite counts as worst.
+
+    Args:
+        errors: One error per sample, shape (N,).
+
+    Returns:
+        {"best": i, "median": j, "worst": k}.
+
+    Raises:
+        ValueError: If there is no sample.
+    """
+    errors = np.asarray(errors, dtype=float).ravel()
+    if errors.size == 0:
+        raise ValueError("errors: expected at least one sample, found none.")
+    order = np.argsort(np.where(np.isfinite(errors), errors, np.inf), kind="stable")
+    return {"best": int(order[0]), "median": int(order[(len(order) - 1) // 2]), "worst": int(order[-1])}
+
+
+def plot_predictions(
+    path: str | Path,
+    a: np.ndarray,
+    target: np.ndarray,
+    prediction: np.ndarray,
+    errors_rel: np.ndarray,
+    extent: Extent = UNIT_SQUARE,
+    unit: str = "dimensionless",
+) -> Path:
+    """Draw input, target, prediction and signed error of the best, the median and the worst sample.
+
+    Target and prediction share their colour limits; each error scale is centred at zero and has its own range.
+
+    Args:
+        path: PNG to write; indices and errors of the rows go to the ``.csv`` beside it.
+        a: Input fields, shape (N, mx, my).
+        target: Solutions, shape (N, nx, ny).
+        prediction: Predicted solutions, shape (N, nx, ny).
+        errors_rel: Relative error of every sample, shape (N,), by which the rows are chosen.
+        extent: (x low, x high, y low, y high) in length units of the domain.
+        unit: Unit of the fields.
+
+    Returns:
+        The path written.
+
+    Raises:
+        ValueError: If shapes do not fit together.
+    """
+    a, target, prediction = _batch("a", a), _batch("target", target), _batch("prediction", prediction)
+    errors_rel = np.asarray(errors_rel, dtype=float).ravel()
+    if target.shape != prediction.shape or not len(a) == len(target) == len(errors_rel):
+        raise ValueError(
+            f"a, target, prediction, errors_rel: shapes {a.shape}, {target.shape}, {prediction.shape}, "
+            f"{errors_rel.shape} do not fit together."
+        )
+    chosen = ranked_samples(errors_rel)
+    figure = new_figure(11.0, 7.8)
+    for line, (rank, i) in zip(figure.subplots(3, 4), chosen.items(), strict=True):
+        error = prediction[i] - target[i]
+        span = limits(target[i], prediction[i])
+        show_field(line[0], a[i], limits(a[i]), extent=extent, unit=unit)
+        show_field(line[1], target[i], span, extent=extent, unit=unit)
+        show_field(line[2], prediction[i], span, extent=extent, unit=unit)
+        show_field(line[3], error, symmetric_limits(error), extent=extent, colours=ERROR_COLOURS, unit=unit)
+        for axes, title in zip(line, ("input", "target", "prediction", "prediction − target"), strict=True):
+            axes.set_title(title, fontsize=10)
+        line[0].set_ylabel(f"{rank} (sample {i})\nrelative L2 error {errors_rel[i]:.2e}", fontsize=9)
+    save_numbers(
+        path,
+        ("rank", "sample", "relative_l2_error"),
+        [(r, i, float(errors_rel[i])) for r, i in chosen.items()],
+    )
+    return save_figure(figure, path)
+
+
+def plot_error_estimate_fields(
+    path: str | Path,
+    true_error: np.ndarray,
+    estimated_error: np.ndarray,
+    effectivity: float,
+    extent: Extent = UNIT_SQUARE,
+    unit: str = "dimensionless",
+) -> Path:
+    """Draw the true error beside the estimated one, on one colour scale, for one sample (by custom the worst).
+
+    Args:
+        path: PNG to write.
+        true_error: Signed error, shape (nx, ny); a batch of one is accepted.
+        estimated_error: Its estimate, same shape.
+        effectivity: Estimated over true error norm, dimensionless; 1 is perfect.
+        extent: (x low, x high, y low, y high) in length units of the domain.
+        unit: Unit of the solution.
+
+    Returns:
+        The path written.
+
+    Raises:
+        ValueError: If the shapes differ or are not those of one field.
+    """
+    true_error, estimated_error = np.squeeze(true_error), np.squeeze(estimated_error)
+    if true_error.ndim != 2 or true_error.shape != estimated_error.shape:
+        raise ValueError(
+            f"errors: expected two fields (nx, ny), found {true_error.shape}, {estimated_error.shape}."
+        )
+    span = symmetric_limits(true_error, estimated_error)
+    figure = new_figure(7.6, 3.6)
+    left, right = figure.subplots(1, 2)
+    show_field(left, true_error, span, extent=extent, colours=ERROR_COLOURS, unit=unit)
+    show_field(right, estimated_error, span, extent=extent, colours=ERROR_COLOURS, unit=unit)
+    left.set_title("true error", fontsize=10)
+    right.set_title(f"estimated error (effectivity {float(effectivity):.3g})", fontsize=10)
+    rows = [
+        (name, float(np.min(f)), float(np.max(f)), float(np.linalg.norm(f)))
+        for name, f in (("true", true_error), ("estimated", estimated_error))
+    ]
+    save_numbers(path, ("error", "min", "max", "norm"), rows)
+    return save_figure(figure, path)
+
+
+def plot_histograms(path: str | Path, values: Mapping[str, np.ndarray], bins: int = 40) -> Path:
+    """Draw one histogram per quantity; what is not finite is left out and counted in the title.
+
+    Args:
+        path: PNG to write; bin edges and counts go to the ``.csv`` beside it.
+        values: Arrays of any shape by label; the label should name the unit.
+        bins: Number of bins of each histogram.
+
+    Returns:
+        The path written.
+
+    Raises:
+        ValueError: If there is nothing to draw.
+    """
+    if not values:
+        raise ValueError("values: expected at least one quantity, found none.")
+    figure = new_figure(3.6 * len(values) + 0.4, 3.0)
+    rows: list[tuple[object, ...]] = []
+    for index, (axes, (label, data)) in enumerate(
+        zip(figure.subplots(1, len(values), squeeze=False)[0], values.items(), strict=True)
+    ):
+        flat = np.asarray(data, dtype=float).ravel()
+        finite = flat[np.isfinite(flat)]
+        counts, edges = np.histogram(finite, bins=bins)
+        axes.stairs(counts, edges, fill=True, color=LINE_COLOURS[index % len(LINE_COLOURS)], alpha=0.85)
+        lost = flat.size - finite.size
+        axes.set_title(f"{label}" + (f" ({lost} not finite)" if lost else ""), fontsize=10)
+        axes.set_ylabel("count" if index == 0 else "", fontsize=9)
+        axes.ticklabel_format(axis="both", style="sci", scilimits=(-2, 4))
+        axes.tick_params(labelsize=8)
+        axes.grid(alpha=0.3)
+        rows += [
+            (label, float(lo), float(hi), int(c))
+            for lo, hi, c in zip(edges[:-1], edges[1:], counts, strict=True)
+        ]
+    save_numbers(path, ("quantity", "low", "high", "count"), rows)
+    return save_figure(figure, path)
+
+
+def plot_solution(
+    path: str | Path,
+    a: np.ndarray,
+    x: np.ndarray,
+    extent: Extent = UNIT_SQUARE,
+    names: Sequence[str] = ("a", "u"),
+    unit: str = "dimensionless",
+) -> Path:
+    """Draw a coefficient beside the solution computed for it.
+
+    Args:
+        path: PNG to write; ranges go to the ``.csv`` beside it.
+        a: Coefficient, shape (nx, ny).
+        x: Solution, shape (mx, my).
+        extent: (x low, x high, y low, y high) in length units of the domain.
+        names: Names of the two fields.
+        unit: Unit of both fields.
+
+    Returns:
+        The path written.
+
+    Raises:
+        ValueError: If a field is not two-dimensional.
+    """
+    pair = [np.squeeze(np.asarray(field, dtype=float)) for field in (a, x)]
+    if any(field.ndim != 2 for field in pair):
+        raise ValueError(f"a, x: expected two fields (nx, ny), found {np.shape(a)}, {np.shape(x)}.")
+    figure = new_figure(7.6, 3.6)
+    for axes, field, name, title in zip(
+        figure.subplots(1, 2), pair, names, ("coefficient", "solution"), strict=True
+    ):
+        show_field(axes, field, limits(field), extent=extent, unit=unit)
+        axes.set_title(f"{title} {name}", fontsize=10)
+    rows = [(n, float(f.min()), float(f.mean()), float(f.max())) for n, f in zip(names, pair, strict=True)]
+    save_numbers(path, ("field", "min", "mean", "max"), rows)
+    return save_figure(figure, path)

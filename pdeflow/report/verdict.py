@@ -1,0 +1,197 @@
+"""The verdict of a run: what was verified, what the error estimate is worth, and which method was fastest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pdeflow.report.tables import format_number, total_seconds
+
+Row = Mapping[str, Any]
+LEARNED = ("learn", "neural", "network", "deep", "direction", "dcdm", "fno", "fit.", "nn-")
+DIRECT = ("direct", "cholesky", "splu", "superlu", "cholmod", "umfpack", "pardiso")
+ORDER = ("green", "amber", "red")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence of the verdict and its colour: green holds, amber is worth knowing, red does not hold."""
+
+    colour: str
+    text: str
+
+
+def is_learned(row: Row) -> bool:
+    """Whether a method uses a trained network: the row's own key `learned`, otherwise its name.
+
+    Args:
+        row: Plain dict of one solve.
+
+    Returns:
+        True for a learned method.
+    """
+    if "learned" in row:
+        return bool(row["learned"])
+    return any(word in str(row.get("name", "")).lower() for word in LEARNED)
+
+
+def is_verified(row: Row, rtol: float | None) -> bool:
+    """Whether a solve ran and its relative residual, recomputed, is at most the tolerance.
+
+    Args:
+        row: Plain dict of one solve; `residual` is ||b - A x|| / ||b||, dimensionless.
+        rtol: Tolerance; without one the reason has to say "converged".
+
+    Returns:
+        True where the tolerance is met; the reason alone is not believed when there is a tolerance.
+    """
+    if row.get("skipped") or row.get("residual") is None or not math.isfinite(float(row["residual"])):
+        return False
+    if rtol is None:
+        return str(row.get("reason", "")).startswith("converged")
+    return float(row["residual"]) <= float(rtol)
+
+
+def fastest(rows: Sequence[Row], rtol: float | None) -> Row | None:
+    """The verified solve with the fewest seconds, set-up included.
+
+    Args:
+        rows: Plain dicts of the solves.
+        rtol: Relative tolerance.
+
+    Returns:
+        The row, or None where none was verified and timed.
+    """
+    timed = [row for row in rows if is_verified(row, rtol) and math.isfinite(total_seconds(row))]
+    return min(timed, key=total_seconds, default=None)
+
+
+def fewest_iterations(rows: Sequence[Row], rtol: float | None) -> Row | None:
+    """The verified iterative solve with the fewest iterations; direct solvers do not iterate and are left out.
+
+    Args:
+        rows: Plain dicts of the solves.
+        rtol: Relative tolerance.
+
+    Returns:
+        The row, or None.
+    """
+    counted = [
+        row
+        for row in rows
+        if is_verified(row, rtol)
+        and row.get("iterations")
+        and not any(word in str(row.get("name", "")).lower() for word in DIRECT)
+    ]
+    return min(counted, key=lambda row: row["iterations"], default=None)
+
+
+def _verified(rows: Sequence[Row], rtol: float | None) -> Finding:
+    ran = [row for row in rows if not row.get("skipped")]
+    failed = [str(row.get("name", "?")) for row in ran if not is_verified(row, rtol)]
+    goal = "the tolerance" if rtol is None else f"the relative tolerance {rtol:.0e}"
+    if not ran or len(failed) == len(ran):
+        return Finding("red", f"Solve: no method reached {goal}.")
+    if failed:
+        return Finding(
+            "amber",
+            f"Solve: {len(ran) - len(failed)} of {len(ran)} methods reached {goal}, with the "
+            f"residual recomputed; these did not: {', '.join(failed)}.",
+        )
+    return Finding(
+        "green", f"Solve: all {len(ran)} methods that ran reached {goal}, with the residual recomputed."
+    )
+
+
+def _winner(rows: Sequence[Row], rtol: float | None, named: str | None) -> list[Finding]:
+    best = fastest(rows, rtol)
+    if best is None:
+        return []
+    text = f"Fastest, set-up included: {best.get('name')} with {format_number(total_seconds(best))} s."
+    fewest = fewest_iterations(rows, rtol)
+    if fewest is not None:
+        text += f" Fewest iterations: {fewest.get('name')} with {format_number(fewest['iterations'])}."
+    findings = [Finding("green", text)]
+    if named and named != best.get("name"):
+        findings.append(
+            Finding(
+                "amber",
+                f"The run names {named} as winner; by the seconds in its own table it is {best.get('name')}.",
+            )
+        )
+    learned = [row for row in rows if is_learned(row) and not row.get("skipped")]
+    if not learned:
+        findings.append(Finding("amber", "No learned method took part in this comparison."))
+    elif not is_learned(best):
+        second = fastest(learned, rtol)
+        if second is None:
+            findings.append(Finding("amber", "The learned method lost: it did not reach the tolerance."))
+        else:
+            ratio = total_seconds(second) / max(total_seconds(best), 1e-12)
+            findings.append(
+                Finding(
+                    "amber",
+                    f"The learned method lost in seconds: {second.get('name')} took "
+                    f"{format_number(ratio, 2)} times as long as {best.get('name')} "
+                    "(training time not counted).",
+                )
+            )
+    else:
+        findings.append(
+            Finding(
+                "green",
+                f"The learned method {best.get('name')} won in seconds on this system "
+                "(training time not counted).",
+            )
+        )
+    return findings
+
+
+def solve_findings(summary: Row | None) -> list[Finding]:
+    """Judge the solve stage: tolerance, winner in seconds and in iterations, and whether a learned method lost.
+
+    Args:
+        summary: ``solve/summary.json`` with rtol, rows and winner; None where the stage has not run.
+
+    Returns:
+        Findings, the tolerance first.
+    """
+    if summary is None:
+        return [Finding("amber", "Solve: this stage has not run, so nothing was solved to a tolerance.")]
+    rows, rtol = summary.get("rows") or [], summary.get("rtol")
+    return [_verified(rows, rtol), *_winner(rows, rtol, summary.get("winner"))]
+
+
+def trust_finding(summary: Row | None) -> Finding:
+    """Judge the error estimate: green where the effectivity is within 0.9 to 1.1 for at least 90 % of the samples.
+
+    Args:
+        summary: ``evaluate/summary.json`` with effectivity; None where the stage has not run.
+
+    Returns:
+        One finding; red below half of the samples.
+    """
+    effectivity = (summary or {}).get("effectivity") or {}
+    share = effectivity.get("within_0.9_1.1")
+    if share is None:
+        return Finding("amber", "Trust: no error estimate was compared with true errors in this run.")
+    colour = "green" if share >= 0.9 else "amber" if share >= 0.5 else "red"
+    return Finding(
+        colour,
+        f"Trust: the effectivity of the error estimate is within 0.9 to 1.1 for "
+        f"{100 * share:.0f} % of the samples (90 % wanted).",
+    )
+
+
+def overall(findings: Sequence[Finding]) -> str:
+    """The colour of the whole verdict: the worst of its findings.
+
+    Args:
+        findings: Sentences of the verdict.
+
+    Returns:
+        "green", "amber" or "red".
+    """
+    return max((finding.colour for finding in findings), key=ORDER.index, default="amber")

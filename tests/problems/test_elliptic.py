@@ -1,0 +1,71 @@
+import itertools
+import math
+
+import pytest
+import scipy.sparse.linalg as sla
+import torch
+
+from pdeflow import seeds
+from pdeflow.geometry import Box, Grid
+from pdeflow.problems import Darcy, LogNormalDarcy, Poisson
+from pdeflow.random_fields import field_amplitudes, gaussian_random_field
+
+
+def solve(problem, instance, grid):
+    system = problem.system(instance, grid)
+    return torch.from_numpy(sla.spsolve(system.A.tocsc(), system.b)).reshape(grid.shape)
+
+
+def test_finite_volumes_converge_at_second_order_to_the_exact_poisson_solution():
+    problem = Poisson(modes=4)
+    instance = problem.sample(seeds.generator(0, seeds.INPUTS, 0))
+    errors = []
+    for n in (16, 32, 64):
+        grid = problem.grid((n, n))
+        errors.append(float((solve(problem, instance, grid) - problem.exact(instance, grid)).abs().max()))
+    rates = [math.log2(a / b) for a, b in itertools.pairwise(errors)]
+    assert rates == pytest.approx([2.0, 2.0], abs=0.1)
+
+
+def test_exact_poisson_solution_has_zero_strong_residual():
+    problem = Poisson(modes=6)
+    instance = problem.sample(seeds.generator(1, seeds.INPUTS, 0))
+    x = problem.domain.sample_interior(40, generator=seeds.generator(1, seeds.NOISE, 0))
+    residual = problem.residual(problem.solution(instance).at, x, instance)
+    torch.testing.assert_close(residual, torch.zeros_like(residual), atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("problem", [Darcy(), LogNormalDarcy(sigma=1.5), Poisson()])
+def test_one_seed_gives_one_function_at_every_resolution(problem):
+    instance = problem.sample(seeds.generator(3, seeds.INPUTS, 5))
+    (field,) = instance.fields.values()
+    coarse, fine = field.on(Grid.unit((64, 64))), field.on(Grid.unit((192, 192)))
+    torch.testing.assert_close(fine[1::3, 1::3], coarse, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["neumann", "dirichlet", "periodic"])
+def test_field_variance_agrees_with_the_sum_over_modes(kind):
+    box, grid = Box.unit(2), Grid.unit((16, 16))
+    generator = seeds.generator(0, seeds.INPUTS, 0)
+    draws = [
+        gaussian_random_field(box, 2.0, 3.0, generator=generator, kind=kind, modes=16).on(grid) ** 2
+        for _ in range(2000)
+    ]
+    measured = torch.stack(draws).mean()
+    expected = (field_amplitudes(box, 2.0, 3.0, kind=kind, modes=16) ** 2).sum()
+    assert float(measured) == pytest.approx(float(expected), rel=0.06)  # four standard errors
+
+
+def test_darcy_is_two_phase_and_its_solution_obeys_the_maximum_principle():
+    problem = Darcy(low=3.0, high=12.0)
+    grid = problem.grid((32, 32))
+    instance = problem.sample(seeds.generator(0, seeds.INPUTS, 7))
+    assert set(instance.fields["a"].on(grid).unique().tolist()) == {3.0, 12.0}
+    u = solve(problem, instance, grid)
+    bound = float(solve(Poisson(), problem_with_unit_source(grid), grid).max())
+    assert float(u.min()) > 0
+    assert bound / 12.0 * 0.99 < float(u.max()) < bound / 3.0 * 1.01
+
+
+def problem_with_unit_source(grid):
+    return Poisson().stored_instance({"f": torch.ones(grid.shape)}, {}, grid)
