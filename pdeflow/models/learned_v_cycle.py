@@ -1,9 +1,9 @@
-"""A geometric multigrid V(1,1) cycle for -∇·(a∇u) = f in 2-D with nine learned numbers shared by all levels.
+"""A geometric multigrid V(1,1) cycle for -∇·(a∇u) = f in 2-D with eight learned numbers shared by all levels.
 
 One application solves A e ≈ r for the cell-centred five-point operator of pdeflow.linalg.operators with
 homogeneous Dirichlet boundary. It is linear and symmetric by construction, starts as classical multigrid
-(damped Jacobi, bilinear transfer) and reads the coefficient, so trained weights move to other coefficients and
-to finer grids.
+(damped Jacobi, bilinear transfer) and reads the coefficient, so trained weights move to other
+coefficients and to finer grids.
 Briggs, Henson and McCormick, A Multigrid Tutorial, 2nd ed. (2000), chapter 3; the learned parts are ours.
 """
 
@@ -21,7 +21,7 @@ from torch.nn import functional
 from pdeflow.linalg import operators
 from pdeflow.models.v_cycle_steps import VCyclePreconditioner
 
-FOLD = ((3, 1, 3), (2, 0, 2), (3, 1, 3))  # 3 × 3 stencil from (centre, along x, along y, corner)
+FOLD = ((3, 1, 3), (2, 0, 2), (3, 1, 3))  # symmetric 3 × 3 stencil from (centre, along x, along y, corner)
 COARSEST_CELLS = 256  # 16 × 16: a dense product costs as much as one sweep there
 
 
@@ -54,10 +54,19 @@ def coarsen(faces: operators.Faces) -> operators.Faces:
 
 
 def dense_inverse(faces: operators.Faces) -> Tensor:
-    """Invert the five-point operator as a dense matrix, shape (batch, n, n), by Cholesky."""
-    nx, ny = faces[1].shape[-2], faces[0].shape[-1]
-    unit = torch.eye(nx * ny, dtype=faces[0].dtype, device=faces[0].device).reshape(1, nx * ny, nx, ny)
-    matrix = operators.apply(unit, faces).flatten(2)  # (batch, n, n)
+    """Invert the five-point operator as a dense matrix, shape (batch, n, n), by Cholesky.
+
+    Args:
+        faces: Shapes (batch, 1, nx + 1, ny) and (batch, 1, nx, ny + 1), with n = nx ny.
+    """
+    main = operators.diagonal(faces)
+    cells = torch.arange(main[0].numel(), device=main.device).reshape(main.shape[2:])
+    matrix = torch.diag_embed(main.flatten(1))  # (batch, n, n)
+    rows = cells[:-1], cells[1:], faces[0][:, 0, 1:-1]
+    columns = cells[:, :-1], cells[:, 1:], faces[1][:, 0, :, 1:-1]
+    for low, high, conductance in (rows, columns):
+        matrix[:, low, high] = -conductance
+        matrix[:, high, low] = -conductance
     return torch.cholesky_inverse(torch.linalg.cholesky(matrix))
 
 
@@ -138,12 +147,12 @@ def prolong(e: Tensor, stencil: Tensor) -> Tensor:
 
 
 class LearnedVCycle(nn.Module):
-    """Symmetric V(1,1) cycle; its smoother, transfer and correction factor are nine learned numbers.
+    """Symmetric V(1,1) cycle; its smoother, transfer and correction factor are eight learned numbers.
 
     All levels share them. With S = D^(-1/2) K D^(-1/2) and the coarse cycle B, one level applies
-    2S - SAS + (I - SA) P B Pᵀ (I - AS). So the cycle is symmetric, and it is positive definite when on every level
-    K > 0 and the eigenvalues of SA are below 2, whatever the transfer. Untrained (K = damping < 1) this holds for
-    every coefficient; for trained weights setup estimates it.
+    2S - SAS + (I - SA) P B Pᵀ (I - AS). So the cycle is symmetric, and it is positive definite when on every
+    level K > 0 and the eigenvalues of SA are below 2, whatever the transfer. Untrained (K = damping < 1) this
+    holds for every coefficient; for trained weights the preconditioner's flag `positive` estimates it.
 
     Args:
         damping: Jacobi damping of the untrained smoother; 0.8 is best for the constant-coefficient stencil.
@@ -163,7 +172,7 @@ class LearnedVCycle(nn.Module):
                 f"the defaults are 0.8 and {COARSEST_CELLS}"
             )
         self.coarsest = coarsest
-        self.smoother = nn.Parameter(torch.tensor([damping, 0.0, 0.0, 0.0]))  # centre, x, y, corner of K
+        self.smoother = nn.Parameter(torch.tensor([damping, 0.0, 0.0]))  # K = c (x, 1, x)ᵀ (y, 1, y)
         self.transfer = nn.Parameter(torch.tensor([0.25, 0.125, 0.125, 0.0625]))  # bilinear, (1,2,1)²/16
         self.correction = nn.Parameter(torch.tensor(1.0))
         self.register_buffer("fold", torch.tensor(FOLD), persistent=False)
@@ -202,11 +211,22 @@ class LearnedVCycle(nn.Module):
         level = levels[0]
         if level.inverse is not None:
             return (level.inverse @ r.flatten(2).mT).mT.reshape(r.shape)
-        smoother, transfer = self.smoother.to(r.dtype)[self.fold], self.transfer.to(r.dtype)[self.fold]
+        smoother, transfer = self.stencils(r.dtype)
         x = smooth(r, level.diagonal, smoother)
         coarse = self.cycle(restrict(r - operators.apply(x, level.faces), transfer), levels[1:])
         x = x + self.correction.to(r.dtype) * prolong(coarse, transfer)
         return x + smooth(r - operators.apply(x, level.faces), level.diagonal, smoother)
+
+    def stencils(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Smoother K and transfer T as stencils, both of shape (3, 3) and even in each axis.
+
+        K is a product of one stencil per axis because a free corner learns that product to 1 % and costs two more
+        array operations per sweep.
+        """
+        centre, x, y = self.smoother.to(dtype).unbind()
+        one = torch.ones_like(centre)
+        smoother = centre * torch.outer(torch.stack((x, one, x)), torch.stack((y, one, y)))
+        return smoother, self.transfer.to(dtype)[self.fold]
 
     def setup(self, system: Any, dtype: torch.dtype = torch.float32) -> VCyclePreconditioner:
         """Build the preconditioner M ≈ A⁻¹ of one linear system (protocol of pdeflow.linalg).
@@ -228,16 +248,12 @@ class LearnedVCycle(nn.Module):
         fits = grid is not None and coefficient is not None and len(grid.shape) == 2
         if not fits or any(getattr(grid, "periodic", ())) or getattr(grid, "location", "cell") != "cell":
             raise ValueError(
-                "a learned V-cycle needs a 2-D Dirichlet grid of cells and its coefficient, got grid "
-                f"{grid} and coefficient {type(coefficient).__name__}; use AMG for others"
+                "a learned V-cycle needs a 2-D Dirichlet grid of cells and its coefficient, got "
+                f"grid {grid} and coefficient {type(coefficient).__name__}; use AMG for others"
             )
         if mask is not None and not bool(torch.as_tensor(mask).all()):
             raise ValueError("a learned V-cycle needs the whole rectangle, got a mask with holes; use AMG")
         a = torch.as_tensor(coefficient, dtype=torch.float64, device="cpu")[None, None]
         levels = setup_levels(a, grid.spacing(), self.coarsest)
-        smoother, transfer, correction = (
-            self.smoother.tolist(),
-            self.transfer.tolist(),
-            self.correction.item(),
-        )
-        return VCyclePreconditioner(levels, smoother, transfer, correction, dtype)
+        smoother, transfer = self.smoother.tolist(), self.transfer.tolist()
+        return VCyclePreconditioner(levels, smoother, transfer, self.correction.item(), dtype)

@@ -18,8 +18,9 @@ def seeded(seed=0):
 @pytest.fixture
 def pairs():
     """Random positive definite A, shape (4, 12, 12), and f, x, b = A x, shape (4, 12)."""
+    generator = seeded()
     root, f, x = (
-        torch.randn(4, 12, *tail, dtype=torch.float64, generator=seeded()) for tail in ((12,), (), ())
+        torch.randn(4, 12, *tail, dtype=torch.float64, generator=generator) for tail in ((12,), (), ())
     )
     A = root @ root.mT + torch.eye(12, dtype=torch.float64)
     return A, f, x, multiply(A, x)
