@@ -1,10 +1,10 @@
-# The README's command: `make test` does the whole set-up itself on a fresh machine.
+# The README's two commands, `make demo` and `make test`, do the whole set-up themselves on a fresh machine.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup test lint types unit clean
+.PHONY: setup demo test lint types unit clean
 
 setup: $(STAMP)
 
@@ -14,6 +14,9 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -c constraints.txt -e '.[dev]' > .setup.log 2>&1 || { tail -40 .setup.log; exit 1; }
 	@touch $(STAMP)
+
+demo: setup
+	@$(BIN)/pdeflow run configs/experiments/darcy_quickstart.yaml
 
 test: lint types unit
 

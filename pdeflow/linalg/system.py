@@ -155,7 +155,7 @@ def linear_system(A: Any, b: Any = None, nullspace: Any = None) -> LinearSystem:
 
     Args:
         A: Square sparse matrix, dense array or LinearOperator.
-        b: Right-hand side, shape (n,) or (n, 1); None means A times ones.
+        b: Right-hand side, shape (n,) or (n, 1); None means A times ones, or times 0 … 1 where A maps ones to zero.
         nullspace: Basis (n,) or (n, k), "constant", or None to detect the constant vector.
 
     Returns:
@@ -181,6 +181,5 @@ def linear_system(A: Any, b: Any = None, nullspace: Any = None) -> LinearSystem:
     elif nullspace is None and structure.constant_nullspace:
         nullspace = np.ones(n)
     if b is None:
-        ones = np.ones(n, dtype=A.dtype)
-        b = np.zeros(n, dtype=A.dtype) if structure.constant_nullspace else A @ ones
+        b = A @ (np.linspace(0, 1, n) if structure.constant_nullspace else np.ones(n)).astype(A.dtype)
     return LinearSystem(A, as_vector(b, n, "b"), structure.hermitian, structure.positive_definite, nullspace)

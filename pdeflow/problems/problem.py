@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
-from pdeflow.errors import UsageError
+from pdeflow.errors import DataError, UsageError
 from pdeflow.geometry import Box, Grid
 from pdeflow.linalg import LinearSystem
 
@@ -115,6 +116,14 @@ class Problem:
         """
         raise TypeError(f"{type(self).__name__} must define `system`")
 
+    def settings(self) -> dict[str, Any]:
+        """Return {"class_path", "init_args"}, from which `problem_from` builds an equal problem."""
+        kind = type(self)
+        public = importlib.import_module("pdeflow.problems")
+        module = "pdeflow.problems" if getattr(public, kind.__name__, None) is kind else kind.__module__
+        arguments = {item.name: getattr(self, item.name) for item in fields(self) if item.init}  # type: ignore[arg-type]
+        return {"class_path": f"{module}.{kind.__name__}", "init_args": arguments}
+
     def grid(self, shape: tuple[int, ...]) -> Grid:
         """Return the cell-centred grid of the domain with this shape."""
         return self.domain.grid(shape)
@@ -137,3 +146,28 @@ class Problem:
             The instance; its fields answer on this grid only.
         """
         return Instance({name: GridField(values, grid) for name, values in fields.items()}, dict(scalars))
+
+
+def problem_from(settings: Mapping[str, Any]) -> Problem:
+    """Build a problem from what `Problem.settings` returned.
+
+    Args:
+        settings: {"class_path", "init_args"}.
+
+    Returns:
+        The problem.
+
+    Raises:
+        DataError: If the class is not an importable subclass of Problem, or its arguments do not fit.
+    """
+    path = str(settings.get("class_path"))
+    module, _, name = path.rpartition(".")
+    try:
+        kind = getattr(importlib.import_module(module), name)
+        if not (isinstance(kind, type) and issubclass(kind, Problem)):
+            raise TypeError("it is not a subclass of pdeflow.problems.Problem")
+        return kind(**(settings.get("init_args") or {}))
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise DataError(
+            f"the problem {path} cannot be built ({error}); make its module importable"
+        ) from error

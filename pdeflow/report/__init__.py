@@ -1,15 +1,7 @@
 """Pictures and tables of a run."""
 
-from pdeflow.report.convergence import (
-    plot_effectivity,
-    plot_error_distribution,
-    plot_residuals,
-    plot_solver_times,
-    plot_spectrum,
-    plot_training,
-    radial_spectrum,
-    read_metrics,
-)
+from pdeflow.report.accuracy import plot_effectivity, plot_error_distribution
+from pdeflow.report.convergence import plot_residuals, plot_solver_times
 from pdeflow.report.fields import (
     plot_error_estimate_fields,
     plot_histograms,
@@ -18,7 +10,10 @@ from pdeflow.report.fields import (
     plot_solution,
     ranked_samples,
 )
+from pdeflow.report.page import write_report
+from pdeflow.report.spectrum import plot_spectrum, radial_spectrum
 from pdeflow.report.tables import SOLVER_HEADER, format_number, html_table, solver_rows, text_table
+from pdeflow.report.training import plot_training, read_metrics
 
 __all__ = [
     "SOLVER_HEADER",
@@ -40,4 +35,5 @@ __all__ = [
     "read_metrics",
     "solver_rows",
     "text_table",
+    "write_report",
 ]

@@ -7,12 +7,14 @@ is kept, and a figure is freed with its last reference.
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -22,6 +24,7 @@ FIELD_COLOURS = "viridis"
 ERROR_COLOURS = "RdBu_r"
 # Okabe and Ito's palette, distinguishable with the common kinds of colour blindness; line style varies as well.
 LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 LINE_STYLES = ("-", "--", "-.", ":")
 
 Extent = tuple[float, float, float, float]
@@ -129,11 +132,83 @@ def show_field(
     axes.set_yticks([extent[2], extent[3]])
     axes.tick_params(labelsize=8)
     if bar:
-        colour_bar = axes.figure.colorbar(image, ax=axes, fraction=0.046, pad=0.03)
-        colour_bar.formatter.set_powerlimits((-2, 3))
-        colour_bar.ax.tick_params(labelsize=8)
-        colour_bar.set_label(unit, fontsize=8)
+        add_colour_bar(axes, image, unit)
     return image
+
+
+def add_colour_bar(axes: Axes, image: AxesImage, label: str) -> None:
+    """Draw a colour bar exactly as high as the field beside it; a power of ten goes into its label.
+
+    Args:
+        axes: Axes of the field.
+        image: Image whose colours are explained.
+        label: Name and unit of the values.
+    """
+    bar = axes.figure.colorbar(image, cax=axes.inset_axes((1.04, 0.0, 0.05, 1.0)))
+    bar.ax.tick_params(labelsize=8)
+    factor = scale_ticks(bar.ax.yaxis, *image.get_clim())
+    bar.set_label(f"{label}, {factor}" if factor else label, fontsize=8)
+
+
+def scale_ticks(axis: Axis, low: float, high: float) -> str:
+    """Take a common power of ten out of the tick labels of very small or large values.
+
+    Args:
+        axis: Axis whose tick labels are set.
+        low: Lowest value shown.
+        high: Highest value shown.
+
+    Returns:
+        Text for the label, as "× 10⁻³", or "" where the ticks stand as they are.
+    """
+    largest = max(abs(low), abs(high))
+    power = math.floor(math.log10(largest)) if largest > 0 else 0
+    if -2 < power < 4:
+        return ""
+    axis.set_major_formatter(lambda value, position: f"{value / 10.0**power:.6g}")
+    return f"× 10{str(power).translate(SUPERSCRIPTS)}"
+
+
+def label_axes(axes: Axes, title: str, x: str, y: str, legend: bool = True) -> None:
+    """Give axes a title, labels, a light grid and small ticks, and a legend where lines are named.
+
+    Args:
+        axes: Axes to finish.
+        title: Title.
+        x: Label of the horizontal axis, with its unit.
+        y: Label of the vertical axis, with its unit.
+        legend: Whether to draw the legend inside the axes.
+    """
+    axes.set_title(title, fontsize=10)
+    axes.set_xlabel(x, fontsize=9)
+    axes.set_ylabel(y, fontsize=9)
+    axes.tick_params(which="both", labelsize=8)
+    axes.grid(alpha=0.3, which="major")
+    axes.set_axisbelow(True)
+    if legend and axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8)
+
+
+def legend_below(axes: Axes, columns: int) -> None:
+    """Draw the legend of axes under the whole figure, where it hides no data.
+
+    Args:
+        axes: Axes with named lines or bars.
+        columns: Number of columns.
+    """
+    lines, names = axes.get_legend_handles_labels()
+    axes.figure.legend(lines, names, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
+
+
+def say_empty(axes: Axes, text: str) -> None:
+    """Write in empty axes why they are empty.
+
+    Args:
+        axes: Axes without data.
+        text: One short sentence.
+    """
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, fontsize=9, color="0.4")
+    axes.set_axis_off()
 
 
 def save_figure(figure: Figure, path: str | Path) -> Path:

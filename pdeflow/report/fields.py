@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from pdeflow.report.canvas import (
     ERROR_COLOURS,
     LINE_COLOURS,
     Extent,
+    add_colour_bar,
+    label_axes,
     limits,
     new_figure,
     save_figure,
     save_numbers,
+    scale_ticks,
     show_field,
     symmetric_limits,
 )
@@ -61,7 +65,7 @@ def plot_samples(
             f"inputs and outputs: expected equally many samples, found {len(rows[0])}, {len(rows[1])}."
         )
     count = min(count, len(rows[0]))
-    figure = new_figure(1.9 * count + 1.1, 4.3)
+    figure = new_figure(2.0 * count + 1.0, 4.6)
     grid = figure.subplots(2, count, squeeze=False)
     for line, fields, name in zip(grid, rows, names, strict=True):
         span = limits(fields[:count])
@@ -69,10 +73,7 @@ def plot_samples(
             image = show_field(axes, fields[index], span, extent=extent, bar=False)
             axes.set_title(f"{name}, sample {index}", fontsize=10)
             axes.label_outer()
-        bar = figure.colorbar(image, ax=list(line), fraction=0.05, pad=0.02)
-        bar.formatter.set_powerlimits((-2, 3))
-        bar.ax.tick_params(labelsize=8)
-        bar.set_label(f"{name} ({unit})", fontsize=9)
+        add_colour_bar(line[-1], image, f"{name} ({unit})")
     table = [
         (name, i, float(f[i].min()), float(f[i].mean()), float(f[i].max()))
         for name, f in zip(names, rows, strict=True)
@@ -137,7 +138,7 @@ def plot_predictions(
             f"{errors_rel.shape} do not fit together."
         )
     chosen = ranked_samples(errors_rel)
-    figure = new_figure(11.0, 7.8)
+    figure = new_figure(11.4, 6.9)
     for line, (rank, i) in zip(figure.subplots(3, 4), chosen.items(), strict=True):
         error = prediction[i] - target[i]
         span = limits(target[i], prediction[i])
@@ -146,8 +147,8 @@ def plot_predictions(
         show_field(line[2], prediction[i], span, extent=extent, unit=unit)
         show_field(line[3], error, symmetric_limits(error), extent=extent, colours=ERROR_COLOURS, unit=unit)
         for axes, title in zip(line, ("input", "target", "prediction", "prediction − target"), strict=True):
-            axes.set_title(title, fontsize=10)
-        line[0].set_ylabel(f"{rank} (sample {i})\nrelative L2 error {errors_rel[i]:.2e}", fontsize=9)
+            axes.set_title(title if rank == "best" else "", fontsize=10)
+        line[0].set_ylabel(f"{rank} (sample {i})\nrelative L2 error {100 * errors_rel[i]:.3g} %", fontsize=9)
     save_numbers(
         path,
         ("rank", "sample", "relative_l2_error"),
@@ -186,7 +187,7 @@ def plot_error_estimate_fields(
             f"errors: expected two fields (nx, ny), found {true_error.shape}, {estimated_error.shape}."
         )
     span = symmetric_limits(true_error, estimated_error)
-    figure = new_figure(7.6, 3.6)
+    figure = new_figure(8.0, 3.5)
     left, right = figure.subplots(1, 2)
     show_field(left, true_error, span, extent=extent, colours=ERROR_COLOURS, unit=unit)
     show_field(right, estimated_error, span, extent=extent, colours=ERROR_COLOURS, unit=unit)
@@ -226,11 +227,9 @@ def plot_histograms(path: str | Path, values: Mapping[str, np.ndarray], bins: in
         counts, edges = np.histogram(finite, bins=bins)
         axes.stairs(counts, edges, fill=True, color=LINE_COLOURS[index % len(LINE_COLOURS)], alpha=0.85)
         lost = flat.size - finite.size
-        axes.set_title(f"{label}" + (f" ({lost} not finite)" if lost else ""), fontsize=10)
-        axes.set_ylabel("count" if index == 0 else "", fontsize=9)
-        axes.ticklabel_format(axis="both", style="sci", scilimits=(-2, 4))
-        axes.tick_params(labelsize=8)
-        axes.grid(alpha=0.3)
+        title = label + (f" ({lost} not finite)" if lost else "")
+        axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+        label_axes(axes, title, scale_ticks(axes.xaxis, edges[0], edges[-1]), "count" if index == 0 else "")
         rows += [
             (label, float(lo), float(hi), int(c))
             for lo, hi, c in zip(edges[:-1], edges[1:], counts, strict=True)
@@ -266,7 +265,7 @@ def plot_solution(
     pair = [np.squeeze(np.asarray(field, dtype=float)) for field in (a, x)]
     if any(field.ndim != 2 for field in pair):
         raise ValueError(f"a, x: expected two fields (nx, ny), found {np.shape(a)}, {np.shape(x)}.")
-    figure = new_figure(7.6, 3.6)
+    figure = new_figure(8.0, 3.5)
     for axes, field, name, title in zip(
         figure.subplots(1, 2), pair, names, ("coefficient", "solution"), strict=True
     ):

@@ -43,7 +43,13 @@ def format_number(value: object, digits: int = 3) -> str:
 
 
 def _numeric(text: str) -> bool:
-    return text in ("–", "") or text.lstrip("+-")[:1].isdigit() or text in ("inf", "-inf", "nan")
+    if text in ("–", ""):
+        return True
+    try:
+        float(text.removesuffix(" %"))
+    except ValueError:
+        return False
+    return len(text) < 24  # a hash may consist of digits
 
 
 def _right_aligned(columns: Sequence[Sequence[str]]) -> list[bool]:

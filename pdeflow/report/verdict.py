@@ -107,7 +107,7 @@ def _verified(rows: Sequence[Row], rtol: float | None) -> Finding:
 
 def _winner(rows: Sequence[Row], rtol: float | None, named: str | None) -> list[Finding]:
     best = fastest(rows, rtol)
-    if best is None:
+    if best is None or len(rows) < 2:
         return []
     text = f"Fastest, set-up included: {best.get('name')} with {format_number(total_seconds(best))} s."
     fewest = fewest_iterations(rows, rtol)
@@ -149,6 +149,24 @@ def _winner(rows: Sequence[Row], rtol: float | None, named: str | None) -> list[
     return findings
 
 
+def solver_results(summary: Row) -> list[Row]:
+    """Rows of the comparison, or the one solve of a run that compared nothing.
+
+    Args:
+        summary: ``solve/summary.json`` with rows, or with solution.
+
+    Returns:
+        Plain dicts of the solves.
+    """
+    if summary.get("rows"):
+        return list(summary["rows"])
+    single = summary.get("solution")
+    if not single:
+        return []
+    name = f"{single.get('method', '?')}, preconditioner {single.get('preconditioner') or 'none'}"
+    return [{"name": name, **single}]
+
+
 def solve_findings(summary: Row | None) -> list[Finding]:
     """Judge the solve stage: tolerance, winner in seconds and in iterations, and whether a learned method lost.
 
@@ -160,7 +178,7 @@ def solve_findings(summary: Row | None) -> list[Finding]:
     """
     if summary is None:
         return [Finding("amber", "Solve: this stage has not run, so nothing was solved to a tolerance.")]
-    rows, rtol = summary.get("rows") or [], summary.get("rtol")
+    rows, rtol = solver_results(summary), summary.get("rtol")
     return [_verified(rows, rtol), *_winner(rows, rtol, summary.get("winner"))]
 
 
@@ -195,3 +213,53 @@ def overall(findings: Sequence[Finding]) -> str:
         "green", "amber" or "red".
     """
     return max((finding.colour for finding in findings), key=ORDER.index, default="amber")
+
+
+def data_finding(manifest: Row | None) -> Finding:
+    """Judge the data set: every stored solution has a true relative residual within the tolerance asked for.
+
+    Args:
+        manifest: The data set's manifest with rtol and residual; None where the run made no data.
+
+    Returns:
+        One finding.
+    """
+    if manifest is None:
+        return Finding("amber", "Data: this run made no data set, so no residual of the data was checked.")
+    largest, rtol = (manifest.get("residual") or {}).get("max"), manifest.get("rtol")
+    if largest is None or rtol is None:
+        return Finding("amber", "Data: the manifest records no true residual to compare with a tolerance.")
+    held = float(largest) <= float(rtol)
+    return Finding(
+        "green" if held else "red",
+        f"Data: the largest true relative residual is {format_number(float(largest))}, "
+        f"{'within' if held else 'above'} the tolerance {float(rtol):.0e}.",
+    )
+
+
+def accuracy_findings(summary: Row | None) -> list[Finding]:
+    """Judge the predictions against the trivial one: predicting zero has a relative L2 error of exactly 1.
+
+    Args:
+        summary: ``evaluate/summary.json`` with metrics; None where the stage has not run.
+
+    Returns:
+        One finding: red where the mean is no better than zero, amber where the worst sample is not.
+    """
+    error = ((summary or {}).get("metrics") or {}).get("rel_l2") or {}
+    if error.get("mean") is None:
+        return [Finding("amber", "Accuracy: no trained operator was evaluated in this run.")]
+    mean, worst = float(error["mean"]), float(error.get("worst") or error["mean"])
+    if not mean < 1:  # not a number counts as no better
+        colour, end = "red", ", which is no better than predicting zero."
+    elif not worst < 1:
+        colour, end = "amber", "; the worst sample is no better than predicting zero."
+    else:
+        colour, end = "green", "."
+    return [
+        Finding(
+            colour,
+            f"Accuracy: relative L2 error {100 * mean:.3g} % on average, {100 * worst:.3g} % at worst, over "
+            f"{(summary or {}).get('count', '?')} samples{end}",
+        )
+    ]

@@ -1,0 +1,101 @@
+"""What a finished training leaves: the best weights as an export, a summary, and the picture of its curves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pdeflow.report import format_number, plot_training, read_metrics
+from pdeflow.run_folder import export, write_json
+
+
+def finish(cli: Any, trainer: Any, folder: Path, seconds: float) -> str:
+    """Export the best weights and write summary.json and the picture.
+
+    Args:
+        cli: Parsed settings with task and data module.
+        trainer: The trainer after fit.
+        folder: Folder of the stage.
+        seconds: Wall time of the training.
+
+    Returns:
+        Two or three lines for people.
+    """
+    task, checkpoint = cli.model, trainer.checkpoint_callback
+    best = Path(checkpoint.best_model_path) if checkpoint.best_model_path else None
+    if best is not None and best.is_file():
+        task.load_state_dict(torch.load(best, weights_only=True, map_location="cpu")["state_dict"])
+    monitor, value = checkpoint.monitor, checkpoint.best_model_score
+    best_epoch = torch.load(best, weights_only=True, map_location="cpu")["epoch"] + 1 if best else None
+    metrics = {monitor: float(value)} if monitor and value is not None else {}
+    export(folder, task.network, export_settings(cli, metrics))
+    summary = {
+        "stage": folder.name,
+        "task": cli.spec("model").get("class_path"),
+        "network": cli.spec("model.init_args.network").get("class_path"),
+        "network_args": cli.spec("model.init_args.network").get("init_args") or {},
+        "optimizer": describe(trainer.optimizers),
+        "parameters": sum(p.numel() * (2 if p.is_complex() else 1) for p in task.network.parameters()),
+        "epochs": trainer.current_epoch,
+        "steps": trainer.global_step,
+        "seconds": seconds,
+        "best": {"metric": monitor, "value": metrics.get(monitor), "epoch": best_epoch},
+        "device": str(trainer.strategy.root_device),
+    }
+    write_json(folder / "summary.json", summary)
+    figure = folder.parent / "figures" / f"training_{folder.name}.png"
+    metrics_file = folder / "logs" / "metrics.csv"
+    if metrics_file.is_file():
+        plot_training(figure, read_metrics(metrics_file))
+    return report_lines(summary, folder, figure)
+
+
+def export_settings(cli: Any, metrics: dict[str, float]) -> dict[str, Any]:
+    """Collect what travels with the weights.
+
+    Args:
+        cli: Parsed settings with task and data module.
+        metrics: Best metrics.
+
+    Returns:
+        Settings for `run_folder.export`.
+    """
+    network, data = cli.spec("model.init_args.network"), cli.datamodule
+    settings: dict[str, Any] = {
+        "kind": "preconditioner" if hasattr(cli.model.network, "setup") else "operator",
+        "task": cli.spec("model").get("class_path"),
+        "network": {"class_path": network["class_path"], "init_args": network.get("init_args") or {}},
+        "problem": cli.spec("problem") or None,
+        "metrics": metrics,
+    }
+    if data is not None:
+        a, _ = data.training_fields()
+        settings["grid"] = list(data.grid.shape)
+        settings["input_range"] = [float(a.min()), float(a.max())]
+        if settings["problem"] is None and data.problem is not None:
+            settings["problem"] = data.problem.settings()
+    return settings
+
+
+def describe(optimizers: list[Any]) -> str:
+    """Return the optimizer's name and peak rate, for example "Muon, lr 0.02"."""
+    names = []
+    for optimizer in optimizers:
+        group = optimizer.param_groups[0]
+        names.append(f"{type(optimizer).__name__}, lr {format_number(group.get('initial_lr', group['lr']))}")
+    return "; ".join(names)
+
+
+def report_lines(summary: dict[str, Any], folder: Path, figure: Path) -> str:
+    """Return the lines that the command prints at its end."""
+    network, best = str(summary["network"]).rsplit(".", 1)[-1], summary["best"]
+    lines = [
+        f"{folder.name}: {network}, {summary['parameters']:,} real parameters, {summary['optimizer']}, "
+        f"{summary['epochs']} epochs, {summary['steps']} steps, {summary['seconds']:.0f} s"
+    ]
+    if best["value"] is not None:
+        lines.append(f"  best {best['metric']} {format_number(best['value'])} at epoch {best['epoch']}")
+    lines.append(f"  {folder / 'export'}, {figure}")
+    return "\n".join(lines)

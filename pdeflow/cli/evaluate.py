@@ -1,0 +1,201 @@
+"""`pdeflow evaluate`: errors of a trained operator in physical units, its PDE residual, and what its error estimate is worth."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pdeflow.cli import experiment
+from pdeflow.cli.main import OK
+from pdeflow.errors import DataError, UsageError
+
+METRICS = ("rel_l2", "rel_h1", "max_error", "residual", "energy_error")
+
+
+def main(argv: list[str], command: str = "evaluate") -> int:
+    """Evaluate a trained operator.
+
+    Args:
+        argv: RUN or RUN/STAGE, --data DIR, --split NAME.
+        command: Its name.
+
+    Returns:
+        Exit code.
+    """
+    rest = [word for word in argv if word not in ("-q", "-v")]
+    data, split = experiment.take(rest, "--data"), experiment.take(rest, "--split") or "test"
+    if len(rest) != 1 or rest[0].startswith("-"):
+        raise UsageError(
+            f"expected one run folder: pdeflow evaluate RUN [--data DIR] [--split test], got {rest}"
+        )
+    print(evaluate(rest[0], data, split))
+    return OK
+
+
+def evaluate(run: str | Path, data: str | None = None, split: str = "test") -> str:
+    """Compare predictions with a dataset's solutions, estimate their errors, write RUN/evaluate and the pictures.
+
+    Args:
+        run: RUN or RUN/STAGE.
+        data: Dataset; by default the one the operator was trained on.
+        split: Which part of it.
+
+    Returns:
+        Lines for people.
+
+    Raises:
+        DataError: If dataset and network do not fit.
+    """
+    from pdeflow.data import PDEDataset
+    from pdeflow.run_folder import load, write_json
+    from pdeflow.tasks.accuracy import accuracy
+
+    trained = load(run, kind="operator")
+    root = Path(data) if data else default_data(trained.stage)
+    dataset = PDEDataset(root, split)
+    a, u = dataset.tensors()
+    start = time.perf_counter()
+    try:
+        prediction = trained.predict(a)
+    except ValueError as error:
+        raise DataError(f"{root} does not fit the network of {trained.stage}: {error}") from error
+    seconds = (time.perf_counter() - start) / max(len(a), 1)
+    values = accuracy(dataset.problem, dataset.grid, *exact_fields(dataset), prediction)
+    summary = {
+        "stage": trained.stage.name, "data": str(root), "split": split, "count": len(a),
+        "metrics": {name: statistics(values[name]) for name in METRICS if name in values},
+        "effectivity": effectivity(values.get("effectivity")), "seconds_per_sample": seconds,
+    }  # fmt: skip
+    folder = trained.stage.parent / "evaluate"
+    write_json(folder / "summary.json", summary)
+    write_samples(folder / "samples.csv", values)
+    pictures = draw(trained, dataset, a, u, prediction, values)
+    return lines(summary) + "\n  " + ", ".join(map(str, pictures))
+
+
+def exact_fields(dataset: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return inputs and solutions in the precision of the file, since an error estimate needs the stored system."""
+    return type(dataset)(dataset.root, dataset.split, dtype=torch.float64).tensors()
+
+
+def default_data(stage: Path) -> Path:
+    """Return the dataset that a stage was trained on.
+
+    Args:
+        stage: Folder of the stage.
+
+    Returns:
+        Its folder.
+
+    Raises:
+        UsageError: If the settings do not name one that exists.
+    """
+    settings = experiment.read(stage / "config.yaml") if (stage / "config.yaml").is_file() else {}
+    path = ((settings.get("data") or {}).get("init_args") or {}).get("path")
+    for candidate in ([Path(path)] if path else []) + [stage.parent / "generate"]:
+        if candidate.is_dir():
+            return candidate
+    raise UsageError(f"the dataset {path} of {stage} is not there; name one with --data DIR")
+
+
+def statistics(values: np.ndarray) -> dict[str, float]:
+    """Return mean, median, 95 % quantile and worst of a per-sample error."""
+    return {
+        "mean": float(values.mean()), "median": float(np.median(values)),
+        "q95": float(np.quantile(values, 0.95)), "worst": float(values.max()),
+    }  # fmt: skip
+
+
+def effectivity(values: np.ndarray | None) -> dict[str, float] | None:
+    """Return mean and range of estimated over true error, and the share of samples between 0.9 and 1.1."""
+    if values is None:
+        return None
+    inside = np.mean((values >= 0.9) & (values <= 1.1))
+    return {
+        "mean": float(values.mean()),
+        "min": float(values.min()),
+        "max": float(values.max()),
+        "within_0.9_1.1": float(inside),
+    }
+
+
+def write_samples(path: Path, values: dict[str, np.ndarray]) -> None:
+    """Write one line per sample."""
+    from pdeflow.report.canvas import save_numbers
+
+    rows = zip(*values.values(), strict=True)
+    save_numbers(path, ("sample", *values), [(i, *map(float, row)) for i, row in enumerate(rows)])
+
+
+def draw(
+    trained: Any,
+    dataset: Any,
+    a: torch.Tensor,
+    u: torch.Tensor,
+    prediction: torch.Tensor,
+    values: dict[str, np.ndarray],
+) -> list[Path]:
+    """Draw predictions, error distribution, spectrum, and the error estimate of the worst sample.
+
+    Args:
+        trained: What `load` returned.
+        dataset: The data.
+        a: Inputs, shape (N, C, *grid).
+        u: Solutions, same grid.
+        prediction: Predictions.
+        values: Per-sample numbers.
+
+    Returns:
+        The pictures.
+    """
+    from pdeflow.report import (
+        plot_effectivity,
+        plot_error_distribution,
+        plot_error_estimate_fields,
+        plot_predictions,
+        plot_spectrum,
+    )  # fmt: skip
+
+    figures = trained.stage.parent / "figures"
+    pictures = [plot_error_distribution(figures / "error_distribution.png", values["rel_l2"])]
+    if a.ndim != 4:
+        return pictures
+    inputs, target, guess = a[:, 0].numpy(), u[:, 0].numpy(), prediction[:, 0].numpy()
+    pictures.append(plot_predictions(figures / "predictions.png", inputs, target, guess, values["rel_l2"]))
+    pictures.append(plot_spectrum(figures / "spectrum.png", target, guess))
+    if "effectivity" in values:
+        pictures.append(
+            plot_effectivity(figures / "effectivity.png", values["energy_error"], values["estimated_error"])
+        )
+        worst = int(np.argmax(values["rel_l2"]))
+        _, estimate = trained.predict(a[worst : worst + 1], error=True)
+        error = (guess - target)[worst]
+        path = figures / "error_estimate.png"
+        pictures.append(
+            plot_error_estimate_fields(path, error, estimate[0, 0].numpy(), values["effectivity"][worst])
+        )
+    return pictures
+
+
+def lines(summary: dict[str, Any]) -> str:
+    """Return the table of errors and the verdict on the estimate."""
+    from pdeflow.report import text_table
+
+    header = ("metric", "mean", "median", "95 %", "worst")
+    rows = [
+        (name, *(m[key] for key in ("mean", "median", "q95", "worst")))
+        for name, m in summary["metrics"].items()
+    ]
+    text = f"evaluate: {summary['count']} samples of {summary['data']} ({summary['split']}), stage {summary['stage']}\n"
+    text += "\n".join("  " + line for line in text_table(header, rows).splitlines())
+    found = summary["effectivity"]
+    if found is None:
+        return text + "\n  no error estimate: imported data carry no problem"
+    return text + (
+        f"\n  estimated / true algebraic error {found['min']:.2f} … {found['max']:.2f}; "
+        f"{100 * found['within_0.9_1.1']:.0f} % of the samples in 0.9 … 1.1"
+    )

@@ -1,0 +1,205 @@
+"""`pdeflow fit`: train one stage through Lightning, keep its checkpoints, export it, draw its curves."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from pdeflow.cli import experiment
+from pdeflow.cli.main import INTERRUPTED, OK, TERMINATED
+from pdeflow.errors import DataError, UsageError
+
+
+def main(argv: list[str], command: str = "fit") -> int:
+    """Run fit, validate, test or predict.
+
+    Args:
+        argv: Arguments after the command.
+        command: Which of them.
+
+    Returns:
+        Exit code.
+    """
+    if command != "fit":
+        from pdeflow.cli.trained_commands import main as on_run
+
+        return on_run(argv, command)
+    files, rest = experiment.split_files(argv)
+    stage, out, checkpoint = (experiment.take(rest, name) for name in ("--stage", "--out", "--ckpt_path"))
+    quiet = "-q" in rest
+    rest = [word for word in rest if word not in ("-q", "-v", "--help-all")]
+    if "--help-all" in argv:
+        rest = ["--help"]
+    elif not files and "--print_config" not in " ".join(rest) and "--model" not in " ".join(rest):
+        raise UsageError("no settings given; pass -c FILE, for example -c configs/fit/darcy.yaml")
+    config, content = experiment.settings(files, "fit", stage)
+    return fit(config, rest, experiment.stage_of(content, "fit", stage), out, checkpoint, quiet)
+
+
+def fit(
+    config: dict[str, Any],
+    overrides: list[str],
+    stage: str,
+    out: str | None,
+    checkpoint: str | None,
+    quiet: bool,
+) -> int:
+    """Train one stage.
+
+    Args:
+        config: Its settings.
+        overrides: Options of the command line.
+        stage: Name of its folder in the run.
+        out: Run folder, made when missing; None makes runs/NAME/STAMP.
+        checkpoint: Checkpoint to resume from, "last" for the run's own, or None.
+        quiet: No progress.
+
+    Returns:
+        Exit code.
+    """
+    _quiet_libraries()
+    import torch
+
+    from pdeflow.cli.trainer_cli import TrainerCLI
+    from pdeflow.run_folder import create, provenance, write_json, write_yaml
+
+    config = with_data_path(config)
+    cli = TrainerCLI(config, overrides)
+    run = Path(out) if out else create(cli.config.name)
+    folder = run / stage
+    resume = resume_path(folder, run, checkpoint)
+    if resume is None and (folder / "checkpoints").exists():
+        raise UsageError(
+            f"{folder} holds a training already; resume it with --ckpt_path last, or choose another --out"
+        )
+    trainer = make_trainer(cli, folder, quiet)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_yaml(folder / "config.yaml", cli.resolved())
+    write_json(folder / "run.json", provenance(sys.argv[1:], int(cli.config.seed_everything)))
+    start = time.monotonic()
+    code = run_trainer(trainer, cli, resume, folder)
+    if code != OK:
+        return code
+    from pdeflow.cli.after_fit import finish
+
+    torch.set_grad_enabled(True)
+    print(finish(cli, trainer, folder, time.monotonic() - start))
+    return OK
+
+
+def with_data_path(config: dict[str, Any]) -> dict[str, Any]:
+    """Fill in the dataset's folder, datasets/NAME, where the settings have a data section without a path."""
+    data = config.get("data")
+    if not isinstance(data, dict) or "path" in (data.get("init_args") or {}) or "path" in data:
+        return config
+    where = {"init_args": {"path": f"datasets/{config.get('name', 'run')}"}}
+    return experiment.merge(config, {"data": experiment.merge(where, data)})
+
+
+def resume_path(folder: Path, run: Path, checkpoint: str | None) -> Path | None:
+    """Return the checkpoint to resume from.
+
+    Args:
+        folder: Folder of the stage.
+        run: Run folder.
+        checkpoint: A file, "last", or None.
+
+    Returns:
+        The file, or None.
+
+    Raises:
+        UsageError: If it does not exist.
+    """
+    if checkpoint is None:
+        return None
+    path = folder / "checkpoints" / "last.ckpt" if checkpoint == "last" else Path(checkpoint)
+    if not path.is_file():
+        hint = f"; name the run that holds it with --out (now {run})" if checkpoint == "last" else ""
+        raise UsageError(f"checkpoint {path} not found{hint}")
+    return path
+
+
+def make_trainer(cli: Any, folder: Path, quiet: bool) -> Any:
+    """Instantiate the trainer with the run's logger, checkpoints and progress."""
+    from lightning.pytorch.loggers import CSVLogger
+
+    from pdeflow.cli.callbacks import PlainProgress, RateLog, checkpoints
+
+    extra: list[Any] = [checkpoints(folder, getattr(cli.model, "monitor", None)), RateLog()]
+    bar = sys.stdout.isatty() and not quiet
+    extra += [] if bar or quiet else [PlainProgress()]
+    config = dict(cli.config_init["trainer"])
+    config["callbacks"] = [*(config.get("callbacks") or []), *extra]
+    if config.get("logger") in (None, True):
+        config["logger"] = CSVLogger(folder, name="", version="logs")
+    config |= {"enable_progress_bar": bar, "default_root_dir": str(folder)}
+    return cli.trainer_class(**config)
+
+
+def run_trainer(trainer: Any, cli: Any, resume: Path | None, folder: Path) -> int:
+    """Call trainer.fit and translate how it ended into an exit code.
+
+    Args:
+        trainer: The trainer.
+        cli: Task and data.
+        resume: Checkpoint, or None.
+        folder: Folder of the stage, named in the resume command.
+
+    Returns:
+        0, 130 or 143.
+
+    Raises:
+        DataError: If the checkpoint does not fit the task.
+    """
+    hint = f"resume with: pdeflow fit -c {folder / 'config.yaml'} --out {folder.parent} --ckpt_path last"
+    hint += f" --stage {folder.name.split('.', 1)[1]}" if "." in folder.name else ""
+    if resume is not None:
+        check_checkpoint(resume, cli.model)
+    with contextlib.suppress(SystemExit):  # Lightning's graceful end of an interrupted training
+        trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resume, weights_only=True)
+    if not trainer.interrupted and not trainer.received_sigterm:
+        return OK
+    print(f"\nfit: interrupted; {hint}", file=sys.stderr)
+    return TERMINATED if trainer.received_sigterm else INTERRUPTED
+
+
+def check_checkpoint(path: Path, task: Any) -> None:
+    """Refuse a checkpoint of another class or shape before training starts.
+
+    Args:
+        path: Lightning checkpoint.
+        task: The task that would be resumed.
+
+    Raises:
+        DataError: If the file is damaged or its weights have other names or shapes.
+    """
+    import torch
+
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")["state_dict"]
+    except Exception as error:
+        raise DataError(f"checkpoint {path} cannot be read ({' '.join(str(error).split())[:160]})") from error
+    own = {name: tuple(value.shape) for name, value in task.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    different = sorted(name for name in own.keys() | found.keys() if own.get(name) != found.get(name))
+    if different:
+        name = different[0]
+        raise DataError(
+            f"checkpoint {path} does not fit {type(task).__name__} with {type(task.network).__name__}: {len(different)} "
+            f"tensors differ, first {name!r} is {found.get(name, 'missing')} there and {own.get(name, 'missing')} here; "
+            "use the settings it was trained with"
+        )
+
+
+def _quiet_libraries() -> None:
+    """Silence third-party adverts and notes that say nothing about this run."""
+    os.environ.setdefault("WANDB_MODE", "disabled")
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")

@@ -1,0 +1,125 @@
+"""`pdeflow info`: what a dataset, a run folder, a matrix or a settings file holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pdeflow.cli.main import OK
+from pdeflow.errors import UsageError
+
+
+def main(argv: list[str], command: str = "info") -> int:
+    """Describe a path.
+
+    Args:
+        argv: The path.
+        command: Its name.
+
+    Returns:
+        Exit code.
+    """
+    rest = [word for word in argv if word not in ("-q", "-v")]
+    if len(rest) != 1:
+        raise UsageError(f"expected one path: pdeflow info DATASET | RUN | A.mtx | FILE.yaml, got {rest}")
+    print(text_of(Path(rest[0])))
+    return OK
+
+
+def text_of(path: Path) -> str:
+    """Return what a path holds.
+
+    Args:
+        path: Dataset folder, shard, run folder, matrix or settings file.
+
+    Returns:
+        Lines for people.
+
+    Raises:
+        UsageError: If it is none of these.
+    """
+    if not path.exists():
+        raise UsageError(f"{path} not found")
+    if path.is_dir() and (path / "manifest.json").is_file():
+        from pdeflow.data import describe
+
+        return dataset_lines(describe(path))
+    if path.is_dir():
+        return run_lines(path)
+    if path.suffix in (".mtx", ".npz", ".gz"):
+        from pdeflow.linalg import describe as describe_matrix
+        from pdeflow.linalg.matrix_files import read_matrix
+
+        return f"matrix      {path}\nstructure   {describe_matrix(read_matrix(path))}\nsolve with  pdeflow solve {path}"
+    if path.suffix in (".yaml", ".yml"):
+        from pdeflow.cli import experiment
+
+        content = experiment.read(path)
+        kind = (
+            "sections    " + ", ".join(experiment.stages(content))
+            if experiment.is_experiment(content)
+            else "one command's settings"
+        )
+        return f"settings    {path}\n{kind}\nrun with    pdeflow run {path}"
+    if path.suffix in (".hdf5", ".h5"):
+        raise UsageError(f"{path} is one shard; name the dataset's folder, the one with manifest.json")
+    raise UsageError(
+        f"{path} is neither a dataset, a run folder, a matrix (.mtx, .npz) nor a settings file (.yaml)"
+    )
+
+
+def dataset_lines(found: dict[str, Any]) -> str:
+    """Return the description of a dataset in a few aligned lines."""
+    from pdeflow.report import text_table
+
+    splits = ", ".join(f"{name} {split['count']}" for name, split in found["splits"].items())
+    total = sum(split["count"] for split in found["splits"].values())
+    header = ("field", "role", "shape", "dtype", "units", "min", "mean", "max")
+    rows = [
+        (name, *(str(field[key]) if key == "shape" else field.get(key) for key in header[1:]))
+        for name, field in found["fields"].items()
+    ]
+    lines = [
+        f"dataset     {found['name']}, format {found['format']}, {total} samples ({splits}), {found['bytes'] / 1e6:.1f} MB",
+        f"problem     {found.get('equation') or 'unknown: imported data'}",
+        f"grid        {' x '.join(map(str, found['grid']['shape']))}, values at {found['grid']['location']}s",
+        text_table(header, rows),
+    ]
+    residual = found.get("residual") or {}
+    if residual.get("max") is not None:
+        lines.append(
+            f"solves      {found.get('solver')}; relative residual max {residual['max']:.1e}, median {residual['median']:.1e}; "
+            f"seed {found.get('seed')}"
+        )
+    return "\n".join(lines)
+
+
+def run_lines(path: Path) -> str:
+    """Return the stages of a run with their main figures."""
+    from pdeflow.run_folder import exports, read_json, resolve
+
+    run = resolve(path)
+    lines = [f"run         {run}"]
+    if (run / "run.json").is_file():
+        made = read_json(run / "run.json")
+        lines.append(
+            f"made by     {made['command']} (pdeflow {made['versions']['pdeflow']}), {made['started']}, {made['device']}"
+        )
+    if (run / "generate" / "manifest.json").is_file():
+        from pdeflow.data import describe
+
+        lines.append(
+            "generate    " + dataset_lines(describe(run / "generate")).splitlines()[0].split(maxsplit=1)[1]
+        )
+    for name, settings in exports(run).items():
+        numbers = ", ".join(f"{key} {value:.3g}" for key, value in (settings.get("metrics") or {}).items())
+        lines.append(f"{name:<12}{settings['kind']}, {settings['network']['class_path']} {numbers}")
+    lines += [
+        f"{stage:<12}{run / stage / 'summary.json'}"
+        for stage in ("evaluate", "solve")
+        if (run / stage / "summary.json").is_file()
+    ]
+    lines += [f"report      {run / 'report.html'}"] if (run / "report.html").is_file() else []
+    if len(lines) == 1:
+        raise UsageError(f"{run} is neither a dataset (no manifest.json) nor a run folder (no stage in it)")
+    return "\n".join(lines)

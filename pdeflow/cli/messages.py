@@ -1,0 +1,113 @@
+"""From an exception to one line for people and an exit code."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import re
+import traceback
+from pathlib import Path
+
+from pdeflow.cli.main import BAD_DATA, INTERNAL, USAGE
+from pdeflow.errors import DataError, UsageError
+
+NOISE = (
+    "Does not validate against any of the", "Subtypes", "Parser key", "Problem with given class_path", "Given value",
+    "Errors:", "Expected a <class 'NoneType'>", "Expected a path but",
+)  # fmt: skip
+
+
+def exit_code(error: BaseException) -> int:
+    """Return the exit code of an error: 4 for bad data, 2 for usage and settings, 1 for everything else."""
+    for kind in _chain(error):
+        if isinstance(kind, DataError):
+            return BAD_DATA
+        if isinstance(kind, UsageError | FileNotFoundError):
+            return USAGE
+    return USAGE if _from_parser(error) or _raised_at_a_door(error) else INTERNAL
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error without line breaks, parser jargon or machine noise."""
+    for kind in _chain(error):
+        if isinstance(kind, DataError | UsageError):
+            return " ".join(str(kind).split())
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f"file {error.filename} not found"
+    text = str(error)
+    if _from_parser(error):
+        return settings_message(text)
+    if _raised_at_a_door(error):
+        return " ".join(text.split())
+    return " ".join(f"{type(error).__name__}: {text}; run again with --debug for the traceback".split())
+
+
+def _from_parser(error: BaseException) -> bool:
+    return type(error).__name__ in ("ArgumentError", "ArgumentTypeError")
+
+
+def _raised_at_a_door(error: BaseException) -> bool:
+    """Whether a ValueError or TypeError was raised by a check of this package, and not inside a library it calls."""
+    frames = traceback.extract_tb(error.__traceback__)
+    here = Path(__file__).resolve().parents[1]
+    return (
+        isinstance(error, ValueError | TypeError)
+        and bool(frames)
+        and here in Path(frames[-1].filename).parents
+    )
+
+
+def settings_message(text: str) -> str:
+    """Shorten what jsonargparse says about a wrong setting to its innermost sentence.
+
+    Args:
+        text: Message of the parser, possibly nested over many lines.
+
+    Returns:
+        "KEY: what is wrong", with a suggestion where a known name is near.
+    """
+    key = re.search(r"Parser key \"([^\"]+)\"", text)
+    where = f"{key.group(1)}: " if key else ""
+    unknown = re.search(
+        r"(?:Key|Option) '([\w.]+)' is not (?:expected|accepted)|unrecognized arguments: (\S+)", text, re.I
+    )
+    if unknown:
+        name = next(group for group in unknown.groups() if group).lstrip("-").split("=")[0]
+        return f"{where}unknown option {name!r}{_near(name, text)}; --help-all lists every option"
+    missing = re.search(
+        r"Key \"([\w.]+)\" is required|the following arguments are required: ([\w., ]+)", text
+    )
+    if missing:
+        name = next(group for group in missing.groups() if group)
+        return (
+            f"{name!r} is required but was not given; add it to the command line or to the file given with -c"
+        )
+    lines = [line.strip(" -") for line in text.splitlines()]
+    useful = [line for line in lines if line and not line.startswith(NOISE)] or [text]
+    sentence = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", useful[-1])
+    return " ".join(f"{where}{sentence}".split())
+
+
+def _near(name: str, text: str) -> str:
+    """Return a suggestion among the options of the class that the message names."""
+    last = name.rsplit(".", 1)[-1]
+    known: list[str] = []
+    for path in re.findall(r"class_path '([\w.]+)'", text):
+        module, _, attribute = path.rpartition(".")
+        try:
+            known += inspect.signature(getattr(importlib.import_module(module), attribute)).parameters
+        except (ImportError, AttributeError, ValueError, TypeError):
+            continue
+    near = difflib.get_close_matches(last, known, n=1)
+    return f", did you mean {near[0]!r}?" if near else ""
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return the error and what caused it, outermost first."""
+    found: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in found:
+        found.append(current)
+        current = current.__cause__ or current.__context__
+    return found

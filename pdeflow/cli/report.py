@@ -1,0 +1,30 @@
+"""`pdeflow report`: one self-contained HTML page from what the stages of a run left."""
+
+from __future__ import annotations
+
+from pdeflow.cli.main import OK
+from pdeflow.errors import UsageError
+
+
+def main(argv: list[str], command: str = "report") -> int:
+    """Write RUN/report.html.
+
+    Args:
+        argv: RUN.
+        command: Its name.
+
+    Returns:
+        Exit code.
+    """
+    from pdeflow.report import write_report
+    from pdeflow.run_folder import resolve
+
+    rest = [word for word in argv if word not in ("-q", "-v")]
+    if len(rest) != 1 or rest[0].startswith("-"):
+        raise UsageError(f"expected one run folder: pdeflow report RUN, got {rest}")
+    run = resolve(rest[0])
+    if not any(run.glob("*/summary.json")) and not (run / "generate" / "manifest.json").is_file():
+        raise UsageError(f"{run} holds no finished stage; pdeflow run makes one")
+    page = write_report(run)
+    print(f"report: {page} ({page.stat().st_size / 1e6:.1f} MB)")
+    return OK

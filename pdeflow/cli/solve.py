@@ -1,0 +1,238 @@
+"""`pdeflow solve`: a linear system from a file or from a problem, to a verified tolerance, beside other methods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from jsonargparse import ArgumentParser
+
+from pdeflow.cli import experiment
+from pdeflow.cli.main import NOT_CONVERGED, OK
+from pdeflow.cli.progress import progress
+from pdeflow.errors import UsageError
+
+METHODS = ("auto", "cg", "fcg", "gmres", "fgmres", "minres", "direct")
+GUARDS = ("switch", "none")
+
+
+def parser(with_problem: bool) -> ArgumentParser:
+    """Return the parser of the command's settings.
+
+    Args:
+        with_problem: Whether the system comes from a problem; without one, torch is not imported.
+    """
+    p = ArgumentParser(
+        prog="pdeflow solve", exit_on_error=False, description="Solve a linear system, verified."
+    )
+    p.add_argument("--config", "-c", action="config", help="Settings file; several layer.")
+    p.add_argument("--name", type=str, default="solve", help="Name of the run.")
+    p.add_argument("--seed_everything", type=int, default=0, help="Root seed of the instance.")
+    if with_problem:
+        from pdeflow.problems import Problem
+
+        p.add_subclass_arguments(Problem, "problem", required=True)
+    else:
+        p.add_argument("matrix", type=str, help="A as Matrix Market (.mtx) or scipy.sparse.save_npz (.npz).")
+    p.add_argument("--rhs", type=str | None, default=None, help="b as .npy or .mtx; A times ones by default.")
+    p.add_argument("--grid", type=list[int], default=[64, 64], help="Cells per axis, for a problem.")
+    p.add_argument("--instance", type=int, default=0, help="Number of the unseen instance, for a problem.")
+    p.add_argument("--method", type=str, default="auto", help=f"One of {', '.join(METHODS)}.")
+    p.add_argument(
+        "--preconditioner",
+        type=str,
+        default="auto",
+        help="auto, none, jacobi, ilu, ic, amg, direct, or RUN[/STAGE].",
+    )
+    p.add_argument(
+        "--rtol", type=float, default=1e-8, help="Tolerance on ||b - Ax|| / ||b||, recomputed in float64."
+    )
+    p.add_argument("--maxiter", type=int | None, default=None, help="Krylov steps at most.")
+    p.add_argument("--x0", type=str | None, default=None, help="Initial guess as .npy.")
+    p.add_argument("--nullspace", type=str | None, default=None, help="constant, none, or a basis as .npy.")
+    p.add_argument(
+        "--guard", type=str, default="switch", help="switch: leave a failing preconditioner for AMG; none."
+    )
+    p.add_argument("--timeout", type=float | None, default=None, help="Seconds at most.")
+    p.add_argument(
+        "--compare", type=str | None, default=None, help="all: every method that suits the matrix, one table."
+    )
+    p.add_argument(
+        "--unseen",
+        type=int,
+        default=0,
+        help="With a learned preconditioner: count iterations on so many instances.",
+    )
+    p.add_argument(
+        "--unseen_grids", type=list[list[int]], default=[[64, 64], [128, 128]], help="Their grids."
+    )
+    p.add_argument("--out", type=str | None, default=None, help="Where to write x (.npy).")
+    p.add_argument("--run", type=str | None, default=None, help="Run folder for summary and pictures.")
+    return p
+
+
+def main(argv: list[str], command: str = "solve") -> int:
+    """Solve one system.
+
+    Args:
+        argv: Arguments after the command.
+        command: Its name.
+
+    Returns:
+        0, or 3 where the tolerance was not reached.
+    """
+    files, rest = experiment.split_files(argv)
+    quiet = "-q" in rest
+    rest = [word for word in rest if word not in ("-q", "-v")]
+    rest = [
+        f"[{word}]" if before == "--grid" and "[" not in word else word
+        for before, word in zip(["", *rest], rest, strict=False)
+    ]
+    config, _ = experiment.settings(files, "solve")
+    return solve_from(config, rest, quiet)
+
+
+def solve_from(config: dict[str, Any], overrides: list[str], quiet: bool = False) -> int:
+    """Solve with the settings of an experiment's section.
+
+    Args:
+        config: The section, merged with the shared keys.
+        overrides: Options of the command line.
+        quiet: No progress.
+
+    Returns:
+        Exit code.
+    """
+    p = parser(bool(config) or any(word.startswith("--problem") for word in overrides))
+    if "--help-all" in overrides:
+        p.print_help()
+        return OK
+    text = [f"--config={yaml.safe_dump(config, sort_keys=False)}"] if config else []
+    settings = p.parse_args([*text, *overrides])
+    for name, allowed in (("method", METHODS), ("guard", GUARDS)):
+        if settings[name] not in allowed:
+            raise UsageError(f"--{name} must be one of {', '.join(allowed)}, got {settings[name]!r}")
+    if settings.compare not in (None, "all"):
+        raise UsageError(f"--compare takes 'all', got {settings.compare!r}")
+    return solve_system(p.instantiate(settings), quiet)
+
+
+def solve_system(settings: Any, quiet: bool) -> int:
+    """Read or assemble the system, solve it, compare, write what was asked for.
+
+    Args:
+        settings: Instantiated settings.
+        quiet: No progress.
+
+    Returns:
+        Exit code.
+    """
+    from pdeflow.linalg import solve
+
+    system, title = read_system(settings)
+    preconditioner = choose_preconditioner(settings.preconditioner)
+    method = "direct" if settings.preconditioner == "direct" else settings.method
+    print(f"solve: {title}")
+    with progress("solve", quiet) as display:
+        solution = solve(
+            system, method=method, preconditioner=preconditioner, x0=read_array(settings.x0, "x0"), rtol=settings.rtol,
+            maxiter=settings.maxiter, guard=settings.guard, timeout=settings.timeout,
+            callback=None if display is None else monitor(display, settings.rtol),
+        )  # fmt: skip
+    print(f"  {solution}")
+    if solution.switched_at is not None or not solution.converged:
+        print(f"  {solution.reason.name}: {solution.detail}")
+    if settings.out and solution.converged:
+        write_array(Path(settings.out), solution.x)
+        print(f"  x written to {settings.out}")
+    if settings.compare or settings.run:
+        from pdeflow.cli.solve_report import write_comparison
+
+        write_comparison(settings, system, title, solution, preconditioner, quiet)
+    return OK if solution.converged else NOT_CONVERGED
+
+
+def read_system(settings: Any) -> tuple[Any, str]:
+    """Return the linear system and its description.
+
+    Args:
+        settings: Settings of the command.
+
+    Returns:
+        (system, one line).
+    """
+    from pdeflow.linalg import describe, linear_system
+    from pdeflow.linalg.matrix_files import read_matrix, read_vector
+
+    if "problem" in settings:
+        if settings.rhs is not None:
+            raise UsageError("--rhs belongs to a matrix file; a problem brings its own right-hand side")
+        from pdeflow import seeds
+
+        problem = settings.problem
+        instance = problem.sample(seeds.generator(settings.seed_everything, seeds.SOLVE, settings.instance))
+        system = problem.system(instance, problem.grid(tuple(settings.grid)))
+        return system, f"{problem.equation}, {' x '.join(map(str, settings.grid))} cells, n = {system.n:,}"
+    A = read_matrix(settings.matrix)
+    b = read_vector(settings.rhs, A.shape[0]) if settings.rhs else None
+    nullspace = settings.nullspace
+    if nullspace is not None and nullspace not in ("constant", "none"):
+        nullspace = read_array(nullspace, "nullspace")
+    system = linear_system(A, b, nullspace)
+    return system, f"{settings.matrix}: {describe(system.A)}" + (
+        "" if b is not None else "; b = A times ones"
+    )
+
+
+def choose_preconditioner(name: str) -> Any:
+    """Return a name that linalg knows, or the trained network of RUN[/STAGE]."""
+    if name in ("auto", "none", "jacobi", "ilu", "ic", "amg", "amg:sa", "amg:rs"):
+        return name
+    if name == "direct":
+        return "none"
+    if not Path(name).exists():
+        raise UsageError(
+            f"--preconditioner {name!r} is neither auto, none, jacobi, ilu, ic, amg, direct nor a run folder"
+        )
+    from pdeflow.run_folder import load
+
+    return load(name, kind="preconditioner").network
+
+
+def read_array(path: str | None, what: str) -> np.ndarray | None:
+    """Read an array from .npy, or return None."""
+    if path is None:
+        return None
+    try:
+        return np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise UsageError(f"--{what}: file {path} not found") from error
+    except ValueError as error:
+        raise UsageError(f"--{what}: {path} is not a .npy array ({error})") from error
+
+
+def write_array(path: Path, x: np.ndarray) -> None:
+    """Write an array as .npy, aside first."""
+    import os
+
+    aside = path.with_name(f".{path.name}.{os.getpid()}.npy")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(aside, x)
+    os.replace(aside, path)
+
+
+def monitor(display: Any, rtol: float) -> Any:
+    """Return a callback of the solver that shows iterations and residual."""
+
+    def callback(state: Any) -> bool:
+        import math
+
+        relative = getattr(state, "relative", 1.0)
+        decades = max(0.0, -math.log10(max(relative, 1e-300)))
+        display.update(min(round(10 * decades), round(-10 * math.log10(rtol))), round(-10 * math.log10(rtol)),
+                       f"iteration {state.iteration}, residual {relative:.1e}")  # fmt: skip
+        return False
+
+    return callback

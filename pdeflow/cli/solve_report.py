@@ -1,0 +1,158 @@
+"""The comparison of `pdeflow solve`: one table of methods, their residual histories, and counts on unseen instances."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pdeflow.cli.progress import progress
+
+
+def write_comparison(
+    settings: Any, system: Any, title: str, solution: Any, preconditioner: Any, quiet: bool
+) -> None:
+    """Race the methods, print the table, write RUN/solve/summary.json and the pictures.
+
+    Args:
+        settings: Settings of the command.
+        system: The system.
+        title: Its description.
+        solution: What the chosen method gave.
+        preconditioner: Name, or trained network.
+        quiet: No progress.
+    """
+    from pdeflow.report import SOLVER_HEADER, solver_rows, text_table
+
+    learned = preconditioner if hasattr(preconditioner, "setup") else None
+    rows = race(settings, system, solution, learned, quiet) if settings.compare else []
+    winner = next((row["name"] for row, _ in rows if row["winner"]), None)
+    plain = [row for row, _ in rows]
+    if rows:
+        print("\n".join("  " + line for line in text_table(SOLVER_HEADER, solver_rows(plain)).splitlines()))
+    unseen = unseen_counts(settings, learned, quiet) if learned is not None and settings.unseen else None
+    for entry in unseen["grids"] if unseen else ():
+        print(
+            f"  {entry['count']} unseen instances, {'x'.join(map(str, entry['grid']))}: mean iterations "
+            f"untrained {entry['untrained_mean']:.2f}, trained {entry['trained_mean']:.2f} "
+            f"(worst ratio {entry['trained_max_ratio']:.2f}), AMG {entry['amg_mean']:.1f}, CG {entry['cg_mean']:.0f}"
+        )
+    if settings.run:
+        write_run(settings, system, title, solution, rows, winner, unseen)
+
+
+def race(
+    settings: Any, system: Any, solution: Any, learned: Any, quiet: bool
+) -> list[tuple[dict[str, Any], Any]]:
+    """Run every method that suits the system.
+
+    Args:
+        settings: Settings of the command.
+        system: The system.
+        solution: What the chosen method gave; shown where no entry repeats it.
+        learned: Trained network, or None.
+        quiet: No progress.
+
+    Returns:
+        (row of the table, solution or None) per method.
+    """
+    from pdeflow.linalg.compare import Entry, compare, default_entries, fastest
+
+    entries = list(default_entries(system))
+    if learned is not None:
+        entries += [
+            Entry("learned cycle, untrained", "fcg", type(learned)(), learned=True),
+            Entry("learned cycle, trained", "fcg", learned, learned=True),
+        ]
+    with progress("compare", quiet) as display:
+        done: list[str] = []
+
+        def show(row: Any) -> None:
+            done.append(row.name)
+            if display is not None:
+                display.update(len(done), len(entries), row.name)
+
+        rows = compare(system, entries, rtol=settings.rtol, maxiter=settings.maxiter, on_row=show)
+    best = fastest(rows)
+    return [
+        (row.as_dict() | {"winner": best is not None and row.name == best.name}, row.solution) for row in rows
+    ]
+
+
+def unseen_counts(settings: Any, learned: Any, quiet: bool) -> dict[str, Any]:
+    """Count iterations to the tolerance on instances that neither training nor the table saw.
+
+    Args:
+        settings: Settings of the command.
+        learned: Trained network.
+        quiet: No progress.
+
+    Returns:
+        Counts by grid; every solve is verified, one that fails counts as infinite.
+    """
+    from pdeflow import seeds
+    from pdeflow.linalg import solve
+
+    methods = {"untrained": type(learned)(), "trained": learned, "amg": "amg", "cg": "none"}
+    grids = []
+    with progress("unseen instances", quiet) as display:
+        for g, shape in enumerate(settings.unseen_grids):
+            counts: dict[str, list[float]] = {name: [] for name in methods}
+            for i in range(settings.unseen):
+                generator = seeds.generator(settings.seed_everything, seeds.SOLVE, settings.instance + 1 + i)
+                system = settings.problem.system(
+                    settings.problem.sample(generator), settings.problem.grid(tuple(shape))
+                )
+                for name, M in methods.items():
+                    method = "fcg" if name.endswith("trained") else "cg"
+                    found = solve(system, method=method, preconditioner=M, rtol=settings.rtol, guard="none")
+                    counts[name].append(found.iterations if found.converged else float("inf"))
+                if display is not None:
+                    display.update(g * settings.unseen + i + 1, len(settings.unseen_grids) * settings.unseen)
+            means = {f"{name}_mean": float(np.mean(values)) for name, values in counts.items()}
+            ratio = max(np.divide(counts["trained"], counts["untrained"]))
+            grids.append(
+                {"grid": list(shape), "count": settings.unseen, **means, "trained_max_ratio": float(ratio)}
+            )
+    return {"coefficients": settings.unseen, "grids": grids}
+
+
+def write_run(
+    settings: Any, system: Any, title: str, solution: Any, rows: list[tuple[dict[str, Any], Any]], winner: str | None,
+    unseen: dict[str, Any] | None,
+) -> None:  # fmt: skip
+    """Write summary, solution and pictures into the run folder."""
+    from pdeflow.cli.solve import write_array
+    from pdeflow.report import plot_residuals, plot_solution, plot_solver_times
+    from pdeflow.run_folder import write_json
+
+    run = Path(settings.run)
+    plain = [row for row, _ in rows]
+    single = {
+        "converged": solution.converged, "reason": solution.reason.name, "detail": solution.detail,
+        "residual": solution.residual, "method": solution.method, "preconditioner": solution.preconditioner,
+        "iterations": solution.iterations,
+    }  # fmt: skip
+    summary = {
+        "system": title, "n": system.n, "grid": list(system.grid.shape) if system.grid is not None else None,
+        "rtol": settings.rtol, "solution": single, "rows": plain, "winner": winner,
+        "learned_stage": settings.preconditioner, "unseen": unseen,
+    }  # fmt: skip
+    write_array(run / "solve" / "x.npy", solution.x)
+    write_json(run / "solve" / "summary.json", summary)
+    figures, size = run / "figures", float(np.linalg.norm(system.b)) or 1.0
+    pictures = []
+    histories = {
+        row["name"]: (np.asarray(found.residual_norms) / size, found.seconds_setup + found.seconds_solve)
+        for row, found in rows
+        if found is not None and len(found.residual_norms) > 2
+    }
+    if histories:
+        pictures.append(plot_residuals(figures / "residuals.png", histories, settings.rtol))
+    if plain:
+        pictures.append(plot_solver_times(figures / "solver_times.png", plain))
+    if system.grid is not None and system.grid.ndim == 2:
+        field = solution.x.reshape(system.grid.shape)
+        pictures.append(plot_solution(figures / "solution.png", np.asarray(system.coefficient), field))
+    print("  " + ", ".join(map(str, pictures)))

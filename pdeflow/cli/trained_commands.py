@@ -1,0 +1,92 @@
+"""`pdeflow validate`, `test` and `predict` on a run folder: the settings come from the run, no file is needed."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pdeflow.cli import experiment
+from pdeflow.cli.fit import check_checkpoint
+from pdeflow.cli.main import OK
+from pdeflow.errors import DataError, UsageError
+from pdeflow.run_folder import Stages
+
+
+def main(argv: list[str], command: str) -> int:
+    """Run one trainer command on a trained stage.
+
+    Args:
+        argv: RUN or RUN/STAGE, then overrides such as --data.path DIR; predict takes --out FILE.
+        command: "validate", "test" or "predict".
+
+    Returns:
+        Exit code.
+    """
+    rest = [word for word in argv if word not in ("-q", "-v")]
+    out, checkpoint = experiment.take(rest, "--out"), experiment.take(rest, "--ckpt_path")
+    if not rest or rest[0].startswith("-"):
+        raise UsageError(
+            f"name a run folder: pdeflow {command} RUN, for example runs/darcy-quickstart/latest"
+        )
+    found = Stages.find(rest[0], "operator")
+    folder = found.run / found.stage
+    if not (folder / "config.yaml").is_file():
+        raise DataError(f"{folder} has no config.yaml; it was not made by pdeflow fit")
+    cli, trainer = build(folder, rest[1:])
+    path = Path(checkpoint) if checkpoint and checkpoint not in ("best", "last") else None
+    path = path or folder / "checkpoints" / f"{checkpoint or 'best'}.ckpt"
+    if not path.is_file():
+        raise UsageError(f"checkpoint {path} not found; --ckpt_path takes best, last or a file")
+    check_checkpoint(path, cli.model)
+    result = getattr(trainer, command)(
+        cli.model, datamodule=cli.datamodule, ckpt_path=path, weights_only=True
+    )
+    if command == "predict":
+        print(write_predictions(result, Path(out) if out else folder / "predictions.pt"))
+    else:
+        numbers = "  ".join(f"{name} {value:.6g}" for name, value in result[0].items())
+        print(f"{command} {folder}: {numbers}")
+    return OK
+
+
+def build(folder: Path, overrides: list[str]) -> tuple[Any, Any]:
+    """Rebuild task, data and a bare trainer from the settings of a stage."""
+    from lightning import Trainer
+
+    from pdeflow.cli.trainer_cli import TrainerCLI
+
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    cli = TrainerCLI(experiment.read(folder / "config.yaml"), overrides)
+    trainer = Trainer(
+        accelerator=cli.config.trainer.accelerator, devices=1, logger=False, enable_progress_bar=False,
+        enable_checkpointing=False, enable_model_summary=False, default_root_dir=str(folder),
+    )  # fmt: skip
+    return cli, trainer
+
+
+def write_predictions(batches: list[dict[str, torch.Tensor]], path: Path) -> str:
+    """Write the predicted fields as .npz, ordered by sample.
+
+    Args:
+        batches: What predict_step returned.
+        path: File; its suffix becomes .npz.
+
+    Returns:
+        A line for people.
+    """
+    import os
+
+    import numpy as np
+
+    u = torch.cat([batch["u"] for batch in batches])
+    index = torch.cat([torch.as_tensor(batch["index"]) for batch in batches])
+    path = path.with_suffix(".npz")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+    np.savez_compressed(aside, u=u.numpy(), index=index.numpy())
+    os.replace(aside, path)
+    return f"predict: {len(u)} samples, fields u {tuple(u.shape[1:])}, written to {path}"

@@ -1,0 +1,110 @@
+"""LightningCLI for one trainer command: model, data, trainer, optimizer and schedule as sections of the settings."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lightning import LightningModule
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, LRSchedulerTypeTuple
+
+import pdeflow.data
+import pdeflow.losses
+import pdeflow.models
+import pdeflow.models.learned_v_cycle
+import pdeflow.optim
+import pdeflow.tasks  # noqa: F401  imported so that class paths resolve and --help-all lists them
+from pdeflow.problems import Problem
+
+QUIET = (
+    "jsonargparse",
+    "does not have many workers",
+    "log_every_n_steps",
+    "pytree",
+    "litlogger",
+    "litmodels",
+    "tensorboard",
+)
+TRAINER = {
+    "accelerator": "auto",
+    "devices": 1,
+    "log_every_n_steps": 10,
+    "num_sanity_val_steps": 0,
+    "deterministic": "warn",
+    "enable_model_summary": False,
+}
+
+
+class TrainerCLI(LightningCLI):
+    """Parses and instantiates; the command calls the trainer."""
+
+    def __init__(self, config: dict[str, Any], overrides: Sequence[str]) -> None:
+        """Build task, data module and trainer.
+
+        Args:
+            config: Settings of the command, as `experiment.settings` returns them.
+            overrides: Dotted options of the command line.
+        """
+        for text in QUIET:
+            warnings.filterwarnings("ignore", message=f".*{text}.*")
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        text = yaml.safe_dump(config, sort_keys=False)
+        super().__init__(
+            LightningModule,
+            None,
+            save_config_callback=None,
+            subclass_mode_model=True,
+            seed_everything_default=0,
+            trainer_defaults=TRAINER,
+            parser_kwargs={"prog": "pdeflow fit", "exit_on_error": False},
+            args=[f"--config={text}", *overrides] if config else list(overrides),
+            run=False,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add problem, optimizer and schedule, and link them to the task."""
+        parser.add_argument(
+            "--name", type=str, default="run", help="Name of the run; its folder is runs/NAME."
+        )
+        parser.add_subclass_arguments(Problem, "problem", required=False)
+        parser.link_arguments("problem", "model.init_args.problem")
+        parser.add_optimizer_args((torch.optim.Optimizer,), "optimizer", "model.init_args.optimizer")
+        parser.add_lr_scheduler_args(LRSchedulerTypeTuple, "lr_scheduler", "model.init_args.lr_scheduler")
+        parser.link_arguments("seed_everything", "model.init_args.seed", compute_fn=int)
+        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=int)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse without Lightning's warning about the process's own arguments."""
+        self.config = parser.parse_args(args)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Any:
+        """Leave the trainer to the command, which knows the run's folder."""
+        return None
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the settings that repeat this command, without what equals the defaults or is linked."""
+        text = self.parser.dump(self.config, skip_default=True, format="yaml")
+        return dict(yaml.safe_load(text) or {})
+
+    def spec(self, key: str) -> dict[str, Any]:
+        """Return {"class_path", "init_args"} of one argument, nested, as plain values."""
+        value: Any = self.config
+        for part in key.split("."):
+            value = value.get(part) if value is not None else None
+        return yaml.safe_load(yaml.safe_dump(_plain(value))) if value is not None else {}
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "as_dict"):
+        value = value.as_dict()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,118 @@
+"""The Lightning data module of a dataset: the order of training samples depends on seed and epoch only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler, Subset
+
+from pdeflow import seeds
+from pdeflow.data.dataset import PDEDataset
+from pdeflow.errors import UsageError
+from pdeflow.geometry import Grid
+
+
+class EpochSampler(Sampler[int]):
+    """A permutation drawn from (seed, epoch), so that a resumed training sees the same batches.
+
+    Args:
+        count: Number of samples.
+        seed: Root seed.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed, self.epoch = count, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the permutation; Lightning calls this before every epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        generator = seeds.generator(self.seed, seeds.ORDER, self.epoch)
+        return iter(torch.randperm(self.count, generator=generator).tolist())
+
+    def __len__(self) -> int:
+        return self.count
+
+
+class PDEDataModule(LightningDataModule):
+    """Batches {"a", "u", "index"} of a dataset folder.
+
+    Args:
+        path: Folder of the dataset; nothing is read before `setup`.
+        batch_size: Samples of a batch.
+        seed: Root seed of the order of training samples.
+        n_train: Use the first so many training samples only.
+    """
+
+    def __init__(self, path: str, batch_size: int = 16, seed: int = 0, n_train: int | None = None) -> None:
+        super().__init__()
+        self.path, self.batch_size, self.seed, self.n_train = path, batch_size, seed, n_train
+        self._splits: dict[str, PDEDataset] = {}
+
+    def setup(self, stage: str | None = None) -> None:
+        """Check the settings, and read the training split where it is needed.
+
+        Args:
+            stage: Lightning's stage; the other splits are read when their loaders are made.
+
+        Raises:
+            UsageError: If the dataset is not there, or batch_size or n_train is out of range.
+            DataError: If it is damaged.
+        """
+        if self.batch_size < 1:
+            raise UsageError(f"data.batch_size must be at least 1, got {self.batch_size}")
+        if stage not in (None, "fit"):
+            return
+        count = len(self._split("train"))
+        if self.n_train is not None and not 1 <= self.n_train <= count:
+            raise UsageError(f"data.n_train must be between 1 and {count}, got {self.n_train}")
+
+    @property
+    def grid(self) -> Grid:
+        """Grid of the fields."""
+        return self._any().grid
+
+    @property
+    def problem(self) -> Any:
+        """The problem behind the data, or None where they were imported."""
+        return self._any().problem
+
+    def training_fields(self) -> tuple[Tensor, Tensor]:
+        """Return the inputs and solutions that are trained on, (N, channels, *grid)."""
+        a, u = self._split("train").tensors()
+        return a[: self.n_train], u[: self.n_train]
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return shuffled batches of the training split."""
+        data = self._split("train")
+        part = Subset(data, range(self.n_train)) if self.n_train else data
+        return DataLoader(part, self.batch_size, sampler=EpochSampler(len(part), self.seed))
+
+    def val_dataloader(self) -> Any:
+        """Return the validation split in order, or nothing where the dataset has none."""
+        return self._in_order("valid") if "valid" in self._any().info["splits"] else []
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Return the test split in order."""
+        return self._in_order("test")
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """Return the test split in order."""
+        return self._in_order("test")
+
+    def _in_order(self, split: str) -> DataLoader[Any]:
+        return DataLoader(self._split(split), self.batch_size)
+
+    def _any(self) -> PDEDataset:
+        """A split that is in memory already, else the training split."""
+        return next(iter(self._splits.values()), None) or self._split("train")
+
+    def _split(self, name: str) -> PDEDataset:
+        if name not in self._splits:
+            self._splits[name] = PDEDataset(self.path, name)
+        return self._splits[name]

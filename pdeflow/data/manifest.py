@@ -1,0 +1,203 @@
+"""What a dataset holds: manifest.json and stats.yaml, merged from the shards in their order.
+
+Statistics are exact merges of counts, means and sums of squares (Chan, Golub and LeVeque, 1979), in float64.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from pdeflow.data.reading import REMEDY, read_shard
+from pdeflow.data.store import FORMAT, Shard, sha256, shards
+from pdeflow.errors import DataError, UsageError
+from pdeflow.geometry import Grid
+
+SPLITS = ("train", "valid", "test")
+REQUIRED = ("name", "problem", "grid", "fields", "splits")
+
+
+def read_manifest(root: str | Path) -> dict[str, Any]:
+    """Read the manifest of a dataset.
+
+    Args:
+        root: Folder of the dataset.
+
+    Returns:
+        Its content.
+
+    Raises:
+        UsageError: If there is no dataset.
+        DataError: If the manifest is damaged or of a newer format.
+    """
+    path = Path(root) / "manifest.json"
+    if not path.is_file():
+        hint = "create it with: pdeflow generate -c configs/generate/darcy.yaml"
+        if (Path(root) / "plan.json").is_file():
+            hint = "finish it with the command that began it and --resume: pdeflow generate -c FILE --resume"
+        raise UsageError(f"dataset {root} not found (no manifest.json); {hint} --out {root}")
+    try:
+        manifest = dict(json.loads(path.read_text(encoding="utf-8")))
+        version = int(manifest["format"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error}); {REMEDY}") from error
+    if version > FORMAT:
+        raise DataError(f"{path} has format {version}, this pdeflow reads up to {FORMAT}; upgrade pdeflow")
+    missing = [key for key in REQUIRED if key not in manifest]
+    if missing:
+        raise DataError(f"{path} lacks the key {missing[0]!r}; {REMEDY}")
+    return manifest
+
+
+def build_manifest(root: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Read every shard, merge its statistics, write manifest.json and stats.yaml.
+
+    Args:
+        root: Folder of the dataset.
+        facts: What the shards do not know: solver, seconds, rtol, versions.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        DataError: If a shard is damaged, or shards differ in grid or fields.
+    """
+    tally, splits = _Tally(), {}
+    for split in (name for name in SPLITS if shards(root, name)):
+        entries = [tally.add(root, path) for path in shards(root, split)]
+        first_id = min(entry.pop("first_id") for entry in entries)
+        count = sum(entry["count"] for entry in entries)
+        splits[split] = {"count": count, "first_id": first_id, "shards": entries}
+    first = tally.first
+    if first is None:
+        raise DataError(f"{root} holds no shard; run pdeflow generate")
+    manifest = {
+        "format": FORMAT, "name": first.name, "problem": first.problem, "equation": first.equation,
+        "grid": _grid_entry(first.grid), "fields": {name: _field_entry(first, name, m) for name, m in tally.moments.items()},
+        "splits": splits, "seed": first.seed, "residual": _range(tally.residuals), "iterations": _range(tally.iterations),
+        "bytes": tally.size, **facts,
+    }  # fmt: skip
+    _write(root / "stats.yaml", yaml.safe_dump(statistics(tally.moments), sort_keys=False))
+    _write(root / "manifest.json", json.dumps(manifest, indent=2) + "\n")
+    return manifest
+
+
+@dataclass
+class _Tally:
+    """What has been seen of a dataset's shards."""
+
+    first: Shard | None = None
+    moments: dict[str, dict[str, float]] = field(default_factory=dict)
+    residuals: list[float] = field(default_factory=list)
+    iterations: list[float] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, root: Path, path: Path) -> dict[str, Any]:
+        """Read a shard and return its entry of the manifest."""
+        shard = read_shard(path)
+        self.first = self.first or shard
+        _same_kind(path, shard, self.first)
+        for name, values in shard.fields.items():
+            self.moments[name] = merge(self.moments.get(name), moments(values))
+        self.residuals += list(shard.samples.get("residual_rel", ()))
+        self.iterations += list(shard.samples.get("iterations", ()))
+        self.size += path.stat().st_size
+        first_id = int(shard.samples["sample_id"][0])
+        file = path.relative_to(root).as_posix()
+        return {"file": file, "sha256": sha256(path), "count": shard.count, "first_id": first_id}
+
+
+def _same_kind(path: Path, shard: Shard, first: Shard) -> None:
+    """Refuse a shard of another dataset."""
+    for what in ("name", "grid", "problem", "seed"):
+        if getattr(shard, what) != getattr(first, what):
+            found, expected = getattr(shard, what), getattr(first, what)
+            raise DataError(f"{path} has {what} {found}, the shards before it {expected}; use another --out")
+    if list(shard.fields) != list(first.fields):
+        raise DataError(f"{path} has other fields than the shards before it; use another --out")
+
+
+def _grid_entry(grid: Grid) -> dict[str, Any]:
+    bounds = [list(ends) for ends in grid.bounds]
+    return {"shape": list(grid.shape), "bounds": bounds, "location": grid.location}
+
+
+def _field_entry(shard: Shard, name: str, moment: Mapping[str, float]) -> dict[str, Any]:
+    values = shard.fields[name]
+    return {
+        "role": "input" if name in shard.inputs else "output", "dtype": str(values.dtype),
+        "units": shard.units.get(name, "1"), "min": moment["min"], "mean": moment["mean"], "max": moment["max"],
+        "std": (moment["m2"] / moment["count"]) ** 0.5,
+    }  # fmt: skip
+
+
+def moments(values: np.ndarray) -> dict[str, float]:
+    """Return count, mean, sum of squared deviations, minimum and maximum of an array."""
+    x = values.astype(np.float64)
+    mean = float(x.mean())
+    return {
+        "count": x.size,
+        "mean": mean,
+        "m2": float(((x - mean) ** 2).sum()),
+        "min": float(x.min()),
+        "max": float(x.max()),
+    }
+
+
+def merge(one: Mapping[str, float] | None, two: Mapping[str, float]) -> dict[str, float]:
+    """Merge the moments of two disjoint sets; None is the empty set."""
+    if one is None:
+        return dict(two)
+    count, shift = one["count"] + two["count"], two["mean"] - one["mean"]
+    return {
+        "count": count,
+        "mean": one["mean"] + shift * two["count"] / count,
+        "m2": one["m2"] + two["m2"] + shift**2 * one["count"] * two["count"] / count,
+        "min": min(one["min"], two["min"]),
+        "max": max(one["max"], two["max"]),
+    }
+
+
+def statistics(merged: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Return mean, std and rms of every field in The Well's layout; a steady field has no change in time."""
+    std = {name: (m["m2"] / m["count"]) ** 0.5 for name, m in merged.items()}
+    return {
+        "mean": {name: m["mean"] for name, m in merged.items()},
+        "std": std,
+        "rms": {name: (std[name] ** 2 + m["mean"] ** 2) ** 0.5 for name, m in merged.items()},
+        "mean_delta": dict.fromkeys(merged, 0.0),
+        "std_delta": dict.fromkeys(merged, 0.0),
+        "rms_delta": dict.fromkeys(merged, 0.0),
+    }
+
+
+def _range(values: Sequence[float]) -> dict[str, float | None]:
+    if not len(values):
+        return {"max": None, "median": None}
+    return {"max": float(np.max(values)), "median": float(np.median(values))}
+
+
+def _write(path: Path, text: str) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)
+
+
+def describe(root: str | Path) -> dict[str, Any]:
+    """Return the manifest with the shape of every field, for `pdeflow info`.
+
+    Args:
+        root: Folder of the dataset.
+    """
+    manifest = read_manifest(root)
+    total = sum(split["count"] for split in manifest["splits"].values())
+    for entry in manifest["fields"].values():
+        entry["shape"] = (total, *manifest["grid"]["shape"])
+    return manifest

@@ -1,0 +1,98 @@
+"""Read one shard and check it: format, checksums, missing parts, values that are not finite.
+
+The layout is that of `pdeflow.data.store`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pdeflow.data.store import FORMAT, Shard, nonfinite
+from pdeflow.errors import DataError
+from pdeflow.geometry import Grid
+
+REMEDY = "make it anew with pdeflow generate --resume, or import it again"
+REQUIRED = (
+    "pdeflow_format", "complete", "dataset_name", "grid_location", "grid_bounds", "grid_periodic", "problem", "equation",
+    "root_seed", "input_fields", "output_fields",
+)  # fmt: skip
+
+
+def read_shard(path: Path) -> Shard:
+    """Read a shard and check it.
+
+    Args:
+        path: File.
+
+    Returns:
+        Its samples, in the precision of the file.
+
+    Raises:
+        DataError: If the file is truncated, damaged, of another format, incomplete, or holds a value that is not finite.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            return _read(file, path)
+    except DataError:
+        raise
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, IndexError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path} is truncated or damaged ({reason}); {REMEDY}") from error
+
+
+def _read(file: h5py.File, path: Path) -> Shard:
+    missing = [name for name in REQUIRED if name not in file.attrs]
+    if missing:
+        raise DataError(
+            f"{path} lacks the attribute {missing[0]!r}; it was not written by pdeflow, or only in part; {REMEDY}"
+        )
+    if int(file.attrs["pdeflow_format"]) > FORMAT:
+        found = file.attrs["pdeflow_format"]
+        raise DataError(f"{path} has format {found}, this pdeflow reads up to {FORMAT}; upgrade pdeflow")
+    inputs = {name: _field(file, path, name) for name in file.attrs["input_fields"]}
+    outputs = {name: _field(file, path, name)[:, 0] for name in file.attrs["output_fields"]}
+    shape = next(iter(outputs.values())).shape[1:]
+    bounds = tuple((float(low), float(high)) for low, high in file.attrs["grid_bounds"])
+    periodic = tuple(bool(wraps) for wraps in file.attrs["grid_periodic"])
+    seed = int(file.attrs["root_seed"])
+    return Shard(
+        name=str(file.attrs["dataset_name"]), grid=Grid(shape, bounds, periodic, str(file.attrs["grid_location"])),
+        inputs=inputs, outputs=outputs, samples={name: column[()] for name, column in file.get("samples", {}).items()},
+        problem=json.loads(file.attrs["problem"]), equation=str(file.attrs["equation"]),
+        units={name: str(file["t0_fields"][name].attrs["units"]) for name in [*inputs, *outputs]},
+        seed=None if seed < 0 else seed, scalars={name: column[()] for name, column in file["scalars"].items()},
+    )  # fmt: skip
+
+
+def _field(file: h5py.File, path: Path, name: str) -> np.ndarray:
+    """Read one field; name the sample that is damaged or not finite."""
+    if name not in file["t0_fields"]:
+        raise DataError(f"{path} lacks the field {name!r}; {REMEDY}")
+    data = file["t0_fields"][name]
+    if "units" not in data.attrs:
+        raise DataError(f"{path}: field {name!r} lacks the attribute 'units'; {REMEDY}")
+    try:
+        values = data[()]
+    except OSError as error:
+        first = next((i for i in range(len(data)) if not _readable(data, i)), "?")
+        raise DataError(
+            f"{path}: field {name!r} is damaged in sample {first} (checksum); {REMEDY}"
+        ) from error
+    bad = nonfinite(values)
+    if bad.size:
+        raise DataError(
+            f"{path}: field {name!r} is not finite in {bad.size} of {len(values)} samples, first in sample {bad[0]}; {REMEDY}"
+        )
+    return values
+
+
+def _readable(data: h5py.Dataset, sample: int) -> bool:
+    try:
+        data[sample]
+    except OSError:
+        return False
+    return True

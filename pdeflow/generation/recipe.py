@@ -1,0 +1,154 @@
+"""What to generate, and its division into chains: fixed runs of samples, each of which is one shard."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pdeflow.data.manifest import SPLITS
+from pdeflow.errors import UsageError
+from pdeflow.problems import Problem
+from pdeflow.problems.problem import problem_from
+
+METHODS = ("auto", "direct", "cg")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Samples start .. start + count - 1 of one split; written to one file.
+
+    Attributes:
+        index: Number of the chain, over all splits.
+        split: "train", "valid" or "test".
+        file: Path relative to the dataset.
+        start: First sample id.
+        count: Number of samples.
+    """
+
+    index: int
+    split: str
+    file: str
+    start: int
+    count: int
+
+    @property
+    def sidecar(self) -> str:
+        """Path of the JSON file beside the shard; it is written last, so it marks a whole shard."""
+        return self.file.removesuffix(".hdf5") + ".json"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that the data depend on; equal recipes give equal bytes.
+
+    Attributes:
+        problem: {"class_path", "init_args"}.
+        name: Name of the dataset.
+        count: Samples by split.
+        grid: Cells per axis.
+        seed: Root seed; sample i depends on (seed, i) only.
+        method: "auto" (the faster of the others, by measurement), "direct", or "cg" with algebraic multigrid.
+        rtol: Relative tolerance of every solve.
+        chain_length: Samples of a chain.
+    """
+
+    problem: Mapping[str, Any]
+    name: str
+    count: Mapping[str, int]
+    grid: tuple[int, ...]
+    seed: int
+    method: str
+    rtol: float
+    chain_length: int
+
+    def __post_init__(self) -> None:
+        if re.fullmatch(r"[\w.-]+", self.name) is None:
+            raise UsageError(f"the name must consist of letters, digits, _, - and ., got {self.name!r}")
+        unknown = [split for split in self.count if split not in SPLITS]
+        if unknown or not self.count or any(not isinstance(n, int) or n < 1 for n in self.count.values()):
+            raise UsageError(
+                f"count must map {', '.join(SPLITS)} to positive whole numbers, got {dict(self.count)}"
+            )
+        if self.method not in METHODS:
+            raise UsageError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
+        if not 1e-15 < self.rtol < 1:
+            raise UsageError(f"rtol must lie between 1e-15 and 1, got {self.rtol}")
+        if self.chain_length < 1 or self.seed < 0:
+            raise UsageError(
+                f"chain_length must be >= 1 and seed >= 0, got {self.chain_length} and {self.seed}"
+            )
+        if not self.grid or any(not isinstance(n, int) or n < 2 for n in self.grid):
+            raise UsageError(f"grid must have at least 2 cells per axis, got {list(self.grid)}")
+
+    @classmethod
+    def of(
+        cls, problem: Problem, name: str | None, count: Mapping[str, int], grid: Sequence[int], **others: Any
+    ) -> Recipe:
+        """Build a recipe from a problem object.
+
+        Args:
+            problem: The problem.
+            name: Name of the dataset; by default the problem's class in lower case.
+            count: Samples by split.
+            grid: Cells per axis.
+            **others: The remaining fields.
+
+        Returns:
+            The recipe.
+
+        Raises:
+            UsageError: If a setting is out of range, or the problem cannot be rebuilt from its settings.
+        """
+        title = name or type(problem).__name__.lower()
+        recipe = cls(problem.settings(), title, dict(count), tuple(grid), **others)
+        try:
+            problem.grid(recipe.grid)
+            rebuilt = problem_from(json.loads(json.dumps(recipe.problem)))
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"{type(problem).__name__} cannot be generated: {error}") from error
+        if rebuilt != problem:
+            raise UsageError(
+                f"{problem} differs from {rebuilt}, which its settings give; use plain numbers and text"
+            )
+        return recipe
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for plan.json."""
+        return asdict(self) | {
+            "grid": list(self.grid),
+            "count": dict(self.count),
+            "problem": dict(self.problem),
+        }
+
+    def chains(self) -> list[Chain]:
+        """Divide the samples: ids run through train, valid, test; a chain lies inside one split."""
+        found: list[Chain] = []
+        first = 0
+        for split in (name for name in SPLITS if name in self.count):
+            for part, start in enumerate(range(0, self.count[split], self.chain_length)):
+                count = min(self.chain_length, self.count[split] - start)
+                file = f"data/{split}/{self.name}-{part:05d}.hdf5"
+                found.append(Chain(len(found), split, file, first + start, count))
+            first += self.count[split]
+        return found
+
+
+def parse_share(text: str) -> tuple[int, int]:
+    """Read "i/n", the i-th of n shares.
+
+    Args:
+        text: For example "2/4".
+
+    Returns:
+        (i - 1, n).
+
+    Raises:
+        UsageError: If it is not of that form.
+    """
+    number, _, total = text.partition("/")
+    if not (number.isdigit() and total.isdigit() and 1 <= int(number) <= int(total)):
+        raise UsageError(f"--shard must be i/n with 1 <= i <= n, got {text!r}")
+    return int(number) - 1, int(total)

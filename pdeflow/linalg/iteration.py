@@ -1,0 +1,118 @@
+"""What every Krylov loop shares: its stopping rule, its state for callbacks, and what it returns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pdeflow.linalg.solution import Reason
+
+RECOMPUTE = 50
+"""Steps between recomputations of b - A x: the short recurrence drifts (specification linear_solvers.md, section 2.2)."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What a callback sees after a step.
+
+    Attributes:
+        iteration: Number of the step.
+        residual_norm: ||b - A x|| as the method knows it.
+        relative: The same over ||b||, dimensionless.
+        seconds: Since the start of the loop.
+    """
+
+    iteration: int
+    residual_norm: float
+    relative: float
+    seconds: float
+
+
+Callback = Callable[[State], Any]
+
+
+@dataclass
+class Outcome:
+    """Result of a loop, not yet verified.
+
+    Attributes:
+        x: Last iterate.
+        reason: Why the loop ended.
+        residual_norms: ||b - A x_k|| for k = 0 .. iterations.
+        matvecs: Products with A.
+        detail: Numbers behind the reason, or "".
+    """
+
+    x: np.ndarray
+    reason: Reason
+    residual_norms: list[float]
+    matvecs: int
+    detail: str = ""
+
+    @property
+    def iterations(self) -> int:
+        """Number of steps."""
+        return len(self.residual_norms) - 1
+
+
+@dataclass
+class Limits:
+    """Stopping rule of a loop.
+
+    Attributes:
+        target: Residual norm to reach.
+        size: ||b||, for relative numbers.
+        maxiter: Steps at most.
+        deadline: Value of time.perf_counter() at which to stop, or None.
+        callback: Called after each step; a true answer stops.
+        guard: Whether to stop as stagnated when the residual falls too slowly.
+    """
+
+    target: float
+    size: float
+    maxiter: int
+    deadline: float | None = None
+    callback: Callback | None = None
+    guard: bool = False
+    start: float = field(default_factory=time.perf_counter)
+
+    def verdict(self, norms: list[float]) -> Reason | None:
+        """Return why to stop after the newest norm, or None to go on; `converged` is a claim to be verified.
+
+        Args:
+            norms: Residual norms so far.
+        """
+        k, norm = len(norms) - 1, norms[-1]
+        if not np.isfinite(norm):
+            return Reason.nonfinite
+        if norm <= self.target:
+            return Reason.converged
+        if k >= self.maxiter:
+            return Reason.maxiter
+        if self.deadline is not None and time.perf_counter() > self.deadline:
+            return Reason.timeout
+        if self.callback is not None and k > 0:
+            state = State(k, norm, norm / (self.size or 1.0), time.perf_counter() - self.start)
+            if self.callback(state):
+                return Reason.stopped
+        if self.guard and stagnates(norms):
+            return Reason.stagnated
+        return None
+
+
+def stagnates(norms: list[float], window: int = 5, factor: float = 0.98) -> bool:
+    """Whether the residual fell by less than 2 % a step, measured over 5 steps, at each of the last 5 steps.
+
+    Args:
+        norms: Residual norms so far.
+        window: Steps over which to measure, and number of measurements.
+        factor: Contraction per step that is too slow.
+    """
+    if len(norms) <= 2 * window:
+        return False
+    slow = factor**window
+    return all(norms[-i] > slow * norms[-i - window] for i in range(1, window + 1))

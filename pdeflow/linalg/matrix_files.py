@@ -1,0 +1,67 @@
+"""Read matrices and vectors from files: Matrix Market, scipy.sparse.save_npz, .npy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+import scipy.sparse as sp
+
+from pdeflow.errors import DataError, UsageError
+from pdeflow.linalg.system import as_vector
+
+
+def read_matrix(path: str | Path) -> Any:
+    """Read a sparse matrix.
+
+    Args:
+        path: .mtx, .mtx.gz, .npz (scipy.sparse.save_npz) or .npy (dense).
+
+    Returns:
+        CSR array; symmetric storage is expanded, integers and patterns become float64.
+
+    Raises:
+        UsageError: If the file is missing or of an unknown kind.
+        DataError: If it cannot be read.
+    """
+    A = _read(Path(path), {".mtx": scipy.io.mmread, ".npz": sp.load_npz, ".npy": _read_dense})
+    A = sp.csr_array(A)
+    return A.astype(np.float64) if A.dtype.kind in "iub" else A
+
+
+def read_vector(path: str | Path, n: int) -> np.ndarray:
+    """Read a right-hand side.
+
+    Args:
+        path: .npy or .mtx.
+        n: Expected length.
+
+    Returns:
+        Vector, shape (n,).
+
+    Raises:
+        UsageError: If the file is missing, or the length is not n.
+        DataError: If it cannot be read.
+    """
+    b = _read(Path(path), {".npy": _read_dense, ".mtx": scipy.io.mmread})
+    return as_vector(b.toarray() if sp.issparse(b) else b, n, "b")
+
+
+def _read(path: Path, readers: dict[str, Any]) -> Any:
+    if not path.is_file():
+        raise UsageError(f"file {path} not found")
+    kind = path.suffixes[-2] if path.suffix == ".gz" and len(path.suffixes) > 1 else path.suffix
+    if kind not in readers:
+        raise UsageError(f"{path} is of an unknown kind; use one of {', '.join(readers)}")
+    try:
+        return readers[kind](path)
+    except Exception as error:
+        raise DataError(
+            f"{path} cannot be read as {kind} ({' '.join(str(error).split())[:160]}); it may be damaged"
+        ) from error
+
+
+def _read_dense(path: Path) -> np.ndarray:
+    return np.load(path, allow_pickle=False)

@@ -1,0 +1,244 @@
+"""Preconditioners M ≈ A⁻¹, applied as M @ r: Jacobi, incomplete factors, algebraic multigrid, or anything with `@`.
+
+Saad, Iterative Methods for Sparse Linear Systems, 2nd ed., chapter 10; Ruge and Stüben (1987); Vaněk, Mandel and Brezina,
+Computing 56 (1996). The factorizations and hierarchies are SciPy's, ilupp's and PyAMG's.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import scipy.sparse.linalg as sla
+
+from pdeflow.errors import UsageError
+from pdeflow.linalg.system import LinearSystem
+
+NAMES = ("none", "jacobi", "ilu", "ic", "amg", "amg:rs", "amg:sa")
+PROBE_TOLERANCE = 1e-6
+"""Relative defect below which a probed M counts as linear and symmetric; a float32 network stays below it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Preconditioner:
+    """M with M @ r ≈ A⁻¹ r.
+
+    Attributes:
+        name: What a table calls it.
+        apply: Function of a vector r, shape (n,), that returns a new one.
+        shape: (n, n).
+        linear: Whether M is a matrix; None means unknown.
+        symmetric: Whether M equals its conjugate transpose.
+        positive: Whether r · M r > 0 for r ≠ 0.
+    """
+
+    name: str
+    apply: Callable[[np.ndarray], np.ndarray]
+    shape: tuple[int, int]
+    linear: bool | None = True
+    symmetric: bool | None = True
+    positive: bool | None = True
+
+    def __matmul__(self, r: np.ndarray) -> np.ndarray:
+        return self.apply(r)
+
+    @property
+    def spd(self) -> bool:
+        """Whether conjugate gradients may use it."""
+        return bool(self.linear and self.symmetric and self.positive)
+
+
+def identity(system: LinearSystem) -> Preconditioner:
+    """Return M = I."""
+    return Preconditioner("none", np.copy, system.A.shape)
+
+
+def jacobi(system: LinearSystem) -> Preconditioner:
+    """Return M = diag(A)⁻¹; zero entries of the diagonal count as one.
+
+    Args:
+        system: System with an assembled matrix.
+
+    Raises:
+        UsageError: If the matrix is not assembled.
+    """
+    diagonal = _assembled(system, "jacobi").diagonal()
+    inverse = 1 / np.where(diagonal == 0, 1, diagonal)
+    return Preconditioner(
+        "jacobi", lambda r: inverse * r, system.A.shape, positive=bool(np.all(diagonal.real > 0))
+    )
+
+
+def ilu(system: LinearSystem, drop_tol: float = 1e-4, fill_factor: float = 10.0) -> Preconditioner:
+    """Return an incomplete LU factorization with threshold (SuperLU's ILUTP).
+
+    Args:
+        system: System with an assembled matrix.
+        drop_tol: Entries below this share of their column are dropped.
+        fill_factor: Entries at most, over those of A.
+
+    Raises:
+        UsageError: If the matrix is not assembled, or a pivot is zero.
+    """
+    A = _assembled(system, "ilu")
+    try:
+        factor = sla.spilu(sp.csc_matrix(A), drop_tol=drop_tol, fill_factor=fill_factor)
+    except RuntimeError as error:
+        raise UsageError(f"ilu: {error}; raise fill_factor, or use method='direct'") from error
+    return Preconditioner("ilu", factor.solve, A.shape, symmetric=None, positive=None)
+
+
+def incomplete_cholesky(system: LinearSystem, fill: int = 5, threshold: float = 1e-3) -> Preconditioner:
+    """Return an incomplete Cholesky factorization with threshold, by the optional package ilupp.
+
+    Args:
+        system: Symmetric positive definite system with an assembled matrix.
+        fill: Entries added per column.
+        threshold: Smaller entries are dropped.
+
+    Raises:
+        UsageError: If ilupp is missing, the matrix is complex or not assembled, or the factorization breaks down.
+    """
+    try:
+        import ilupp
+    except ImportError as error:
+        raise UsageError(
+            "ic needs the package ilupp (GPL-3): pip install 'pdeflow[direct]', or use jacobi or amg"
+        ) from error
+    A = _assembled(system, "ic")
+    if np.iscomplexobj(A) or system.symmetric is False:
+        raise UsageError("ic needs a real symmetric positive definite matrix; use ilu")
+    try:
+        factor = ilupp.ICholTPreconditioner(sp.csr_matrix(A), add_fill_in=fill, threshold=threshold)
+    except Exception as error:
+        raise UsageError(
+            f"ic: the incomplete factorization broke down ({error}); use amg or jacobi"
+        ) from error
+    return Preconditioner("ic", lambda r: factor @ r, A.shape)
+
+
+def amg(system: LinearSystem, kind: str = "auto") -> Preconditioner:
+    """Return one V(1,1) cycle of algebraic multigrid, with symmetric Gauss-Seidel as smoother.
+
+    Args:
+        system: System with an assembled matrix.
+        kind: "rs" classical Ruge-Stüben, "sa" smoothed aggregation, "auto" the first for matrices whose off-diagonal
+            entries are not positive, else the second.
+
+    Raises:
+        UsageError: If the matrix is not assembled or the set-up fails.
+    """
+    import pyamg
+
+    A = _assembled(system, "amg")
+    if kind == "auto":
+        kind = "rs" if _is_m_matrix(A) else "sa"
+    smoother: Any = ("gauss_seidel", {"sweep": "symmetric"})
+    options = {"presmoother": smoother, "postsmoother": smoother, "coarse_solver": "pinv"}
+    build = pyamg.ruge_stuben_solver if kind == "rs" else pyamg.smoothed_aggregation_solver
+    if kind == "sa":
+        options["symmetry"] = "hermitian" if system.symmetric else "nonsymmetric"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            hierarchy = build(sp.csr_matrix(A), max_coarse=100, **options)
+    except Exception as error:
+        raise UsageError(
+            f"amg: set-up failed ({' '.join(str(error).split())}); use ilu or method='direct'"
+        ) from error
+    cycle = hierarchy.aspreconditioner(cycle="V")
+    spd = bool(system.symmetric)
+    return Preconditioner(f"amg:{kind}", lambda r: cycle @ r, A.shape, symmetric=spd, positive=spd or None)
+
+
+def build(spec: Any, system: LinearSystem) -> Preconditioner:
+    """Make a preconditioner from what a user may pass.
+
+    Args:
+        spec: None, a name of NAMES, an object with `setup(system)`, or an object with `@` (its missing flags are probed).
+        system: The system.
+
+    Returns:
+        The preconditioner.
+
+    Raises:
+        UsageError: If the name is unknown, the object has neither `setup` nor `@`, or its shape differs.
+    """
+    if spec is None or isinstance(spec, str):
+        return _by_name(spec or "none", system)
+    if isinstance(spec, Preconditioner):
+        return spec
+    M = spec.setup(system) if hasattr(spec, "setup") else spec
+    if not hasattr(M, "__matmul__"):
+        raise UsageError(
+            f"preconditioner {type(spec).__name__} has neither setup(system) nor @; pass M with M @ r ≈ A⁻¹ r"
+        )
+    if tuple(getattr(M, "shape", system.A.shape)) != tuple(system.A.shape):
+        raise UsageError(f"preconditioner has shape {M.shape}, the matrix {system.A.shape}")
+    flags = {name: getattr(M, name, None) for name in ("linear", "symmetric", "positive")}
+    if any(value is None for value in flags.values()):
+        found = probe(M, system)
+        flags = {name: found[name] if value is None else value for name, value in flags.items()}
+    name = getattr(M, "name", type(spec).__name__)
+    return Preconditioner(name, lambda r: np.asarray(M @ r), system.A.shape, **flags)
+
+
+def _by_name(name: str, system: LinearSystem) -> Preconditioner:
+    makers: dict[str, Callable[[], Preconditioner]] = {
+        "none": lambda: identity(system),
+        "jacobi": lambda: jacobi(system),
+        "ilu": lambda: ilu(system),
+        "ic": lambda: incomplete_cholesky(system),
+        "amg": lambda: amg(system),
+        "amg:rs": lambda: amg(system, "rs"),
+        "amg:sa": lambda: amg(system, "sa"),
+    }
+    if name not in makers:
+        raise UsageError(
+            f"preconditioner {name!r} is unknown; use one of {', '.join(NAMES)}, or an object with @"
+        )
+    return makers[name]()
+
+
+def probe(M: Any, system: LinearSystem) -> dict[str, bool]:
+    """Test linearity, symmetry and positivity of M on random vectors; a failed test is a proof, a passed one is not.
+
+    Args:
+        M: Anything with M @ r.
+        system: Gives size and type.
+
+    Returns:
+        {"linear", "symmetric", "positive"}.
+    """
+    generator, n = np.random.default_rng(5), system.n
+    u, v = (generator.standard_normal(n) for _ in range(2))
+    Mu, Mv, both = np.asarray(M @ u), np.asarray(M @ v), np.asarray(M @ (u + 2 * v))
+    size = np.linalg.norm(Mu) + np.linalg.norm(Mv)
+    linear = bool(np.linalg.norm(both - Mu - 2 * Mv) <= PROBE_TOLERANCE * size)
+    symmetric = linear and bool(abs(np.vdot(v, Mu) - np.vdot(Mv, u)) <= PROBE_TOLERANCE * size * np.sqrt(n))
+    return {
+        "linear": linear,
+        "symmetric": symmetric,
+        "positive": bool(np.vdot(u, Mu).real > 0 and np.vdot(v, Mv).real > 0),
+    }
+
+
+def _assembled(system: LinearSystem, name: str) -> Any:
+    if not system.assembled:
+        raise UsageError(
+            f"{name} needs the entries of A, but A is an operator; use preconditioner='none', or assemble A"
+        )
+    return system.A
+
+
+def _is_m_matrix(A: Any) -> bool:
+    """Whether A is real with positive diagonal and no positive entry beside it, up to 1 % of the diagonal."""
+    if np.iscomplexobj(A):
+        return False
+    diagonal = A.diagonal()
+    off = A - sp.diags_array(diagonal)
+    return bool(np.all(diagonal > 0) and (off.nnz == 0 or off.data.max() <= 0.01 * diagonal.min()))

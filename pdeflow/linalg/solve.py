@@ -1,0 +1,260 @@
+"""Solve A x = b to a tolerance that is verified: choose a method, fall back where it fails, say what happened.
+
+Specification linear_solvers.md, section 3.1. The true residual in double precision decides, whatever a method claims.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pdeflow.errors import UsageError
+from pdeflow.linalg.cg import cg, flexible_cg
+from pdeflow.linalg.choice import Attempt, attempts, fitting_method, why_too_dear
+from pdeflow.linalg.direct import estimate_cost, factorize
+from pdeflow.linalg.gmres import fgmres, minres
+from pdeflow.linalg.iteration import Callback, Limits, Outcome
+from pdeflow.linalg.preconditioners import Preconditioner, build
+from pdeflow.linalg.solution import Reason, Solution, verify
+from pdeflow.linalg.system import LinearSystem, as_vector, linear_system
+
+METHODS = ("auto", "cg", "fcg", "gmres", "fgmres", "minres", "direct")
+ATTAINABLE = {np.dtype(np.float32): 1e-6, np.dtype(np.complex64): 1e-6}
+"""Smallest relative residual that a matrix of this type can be asked for."""
+FINAL = (Reason.timeout, Reason.stopped, Reason.incompatible_nullspace)
+
+
+def solve(
+    A: Any, b: Any = None, *, method: str = "auto", preconditioner: Any = "auto", x0: Any = None, rtol: float = 1e-8,
+    atol: float = 0.0, maxiter: int | None = None, nullspace: Any = None, guard: str = "switch", timeout: float | None = None,
+    restart: int = 30, callback: Callback | None = None,
+) -> Solution:  # fmt: skip
+    """Solve A x = b.
+
+    Args:
+        A: LinearSystem, or square matrix: sparse, dense or LinearOperator, shape (n, n).
+        b: Right-hand side, shape (n,); None where A is a LinearSystem, else A times ones.
+        method: "auto" finds what suits the matrix; or cg, fcg, gmres, fgmres, minres, direct.
+        preconditioner: "auto", none, jacobi, ilu, ic, amg, an object with `setup(system)` (a trained network), or one with @.
+        x0: Initial guess, shape (n,).
+        rtol: Tolerance on ||b - A x|| / ||b||.
+        atol: Absolute tolerance.
+        maxiter: Krylov steps of one attempt; by default min(10 n, 10,000).
+        nullspace: Basis of the null space of a raw matrix, "constant", "none", or None to detect the constants.
+        guard: "switch" leaves a failing preconditioner object for algebraic multigrid and says so; "none" does not.
+        timeout: Seconds at most, between steps.
+        restart: Directions of GMRES.
+        callback: Called after each step with an `iteration.State`; a true answer stops.
+
+    Returns:
+        The solution with its verdict; it never says converged unless the true residual meets the tolerance.
+
+    Raises:
+        UsageError: If an argument is wrong, or a method or preconditioner that was named cannot serve this matrix.
+    """
+    system = A if isinstance(A, LinearSystem) else linear_system(A, b, nullspace)
+    if isinstance(A, LinearSystem) and b is not None:
+        system = replace(A, b=as_vector(b, A.n, "b"))
+    _check_arguments(system, method, rtol, atol, maxiter, guard)
+    start = np.zeros(system.n) if x0 is None else as_vector(x0, system.n, "x0")
+    if not np.any(system.b) and atol == 0:
+        return verify(
+            system, np.zeros(system.n, dtype=_double(system)), Reason.zero_rhs, rtol=rtol, method=method
+        )
+    refused = _incompatible(system, rtol)
+    if refused is not None:
+        return refused
+    if method == "auto":
+        tries = attempts(system, preconditioner)
+    else:
+        named = "none" if method == "direct" else preconditioner
+        tries = [Attempt("fgmres" if method == "gmres" else method, _default(named, method))]
+    if _guarded(preconditioner, guard):
+        tries = [
+            tries[0],
+            Attempt("cg", "amg" if system.assembled else "none")
+            if system.symmetric
+            else Attempt("fgmres", "ilu"),
+        ]
+    run = _Run(
+        system, start, rtol, atol, maxiter, timeout, restart, callback, asked=method != "auto", guard=guard
+    )
+    return run.over(tries)
+
+
+class _Run:
+    """One solve: attempts in order, each from the best iterate so far."""
+
+    def __init__(
+        self, system: LinearSystem, x0: np.ndarray, rtol: float, atol: float, maxiter: int | None, timeout: float | None,
+        restart: int, callback: Callback | None, asked: bool, guard: str,
+    ) -> None:  # fmt: skip
+        dtype = _double(system)
+        same = system.dtype == dtype
+        self.system = system if same else replace(system, A=system.A.astype(dtype), b=system.b.astype(dtype))
+        self.x, self.rtol, self.atol, self.restart = x0.astype(dtype), rtol, atol, restart
+        self.maxiter = min(10 * system.n, 10_000) if maxiter is None else maxiter
+        self.deadline = None if timeout is None else time.perf_counter() + timeout
+        self.callback, self.asked, self.guard = callback, asked, guard
+        basis = system.null_basis() if system.symmetric else None
+        self.project = None if basis is None else lambda v: v - basis @ (basis.conj().T @ v)
+        self.b = self.system.b if self.project is None else self.project(self.system.b)
+        self.size = float(np.linalg.norm(self.system.b))
+
+    def over(self, tries: list[Attempt]) -> Solution:
+        """Try one attempt after the other until one is verified."""
+        tried: list[str] = []
+        total: Solution | None = None
+        for attempt in tries:
+            try:
+                found = self.attempt(attempt)
+            except UsageError as error:
+                if len(tries) == 1 or (self.asked and total is None):
+                    raise
+                tried.append(f"{attempt.method} + {attempt.preconditioner}: {error}")
+                continue
+            total = found if total is None else _joined(total, found)
+            if total.converged or total.reason in FINAL:
+                break
+            tried.append(
+                f"{found.method} + {found.preconditioner}: {found.reason.name}, residual {found.residual:.1e}"
+            )
+            tried[-1] += f" ({found.detail})" if found.detail != found.reason.value else ""
+        if total is None:
+            raise UsageError("no method could start: " + "; ".join(tried))
+        if tried and total.converged:
+            detail = f"{'; '.join(tried)}; then {total.method} + {total.preconditioner} converged"
+            return replace(total, reason=Reason.converged_fallback, detail=detail)
+        return replace(total, detail="; ".join(tried)) if len(tried) > 1 else total
+
+    def attempt(self, attempt: Attempt) -> Solution:
+        """Run one method and verify what it returns; a better iterate becomes the next start."""
+        began = time.perf_counter()
+        if attempt.method == "direct":
+            outcome, name, set_up = self._direct()
+            M_name = name
+        else:
+            M = build(attempt.preconditioner, self.system)
+            method, set_up = fitting_method(attempt.method, M, self.asked), time.perf_counter()
+            outcome = self._krylov(method, M, learned=not isinstance(attempt.preconditioner, str))
+            attempt, M_name = Attempt(method, attempt.preconditioner), M.name
+        found = verify(
+            self.system, outcome.x, outcome.reason, rtol=self.rtol, atol=self.atol, residual_norms=outcome.residual_norms,
+            iterations=outcome.iterations, matvecs=outcome.matvecs, seconds_setup=set_up - began,
+            seconds_solve=time.perf_counter() - set_up, method=attempt.method, preconditioner=M_name, detail=outcome.detail,
+        )  # fmt: skip
+        if np.isfinite(found.residual) and found.residual * self.size <= np.linalg.norm(
+            self.system.b - self.system.A @ self.x
+        ):
+            self.x = found.x
+        return found
+
+    def _krylov(self, method: str, M: Preconditioner, learned: bool) -> Outcome:
+        target = max(self.rtol * self.size, self.atol)
+        limits = Limits(
+            target, self.size, self.maxiter, self.deadline, self.callback, learned and self.guard == "switch"
+        )
+        A, operator = self.system.A, None if M.name == "none" else M
+        if method == "cg":
+            return cg(A, self.b, self.x, operator, limits, self.project)
+        if method == "fcg":
+            return flexible_cg(A, self.b, self.x, M, limits, 2 if M.linear else 10, self.project)
+        if method == "minres":
+            return minres(A, self.b, self.x, operator, limits)
+        return fgmres(A, self.b, self.x, operator, limits, self.restart)
+
+    def _direct(self) -> tuple[Outcome, str, float]:
+        """Factor, solve, and refine while that helps; (outcome, name of the factorization, time when it was factored)."""
+        left = None if self.deadline is None else self.deadline - time.perf_counter()
+        reason = why_too_dear(estimate_cost(self.system), left) if self.system.assembled else None
+        if reason:
+            raise UsageError(
+                f"direct {reason}; use method='cg' with preconditioner='amg', or fgmres with ilu"
+            )
+        try:
+            back, name = factorize(self.system)
+        except ArithmeticError as error:
+            norms = [float(np.linalg.norm(self.b))]
+            return Outcome(self.x, Reason.breakdown, norms, 0, str(error)), "direct", time.perf_counter()
+        factored, x = time.perf_counter(), back(self.b)
+        norms = [self.size, float(np.linalg.norm(self.b - self.system.A @ x))]
+        while (
+            norms[-1] > 0.1 * max(self.rtol * self.size, self.atol)
+            and len(norms) < 5
+            and np.isfinite(norms[-1])
+        ):
+            better = x + back(self.b - self.system.A @ x)
+            norm = float(np.linalg.norm(self.b - self.system.A @ better))
+            if not norm < 0.5 * norms[-1]:
+                break
+            x = better
+            norms.append(norm)
+        outcome = Outcome(x, Reason.converged, norms, len(norms) - 1)
+        return outcome, name, factored
+
+
+def _joined(first: Solution, second: Solution) -> Solution:
+    """The second attempt with the costs of both."""
+    better = second if second.converged or not first.residual < second.residual else first
+    return replace(
+        better, iterations=first.iterations + second.iterations, matvecs=first.matvecs + second.matvecs,
+        seconds_setup=first.seconds_setup + second.seconds_setup, seconds_solve=first.seconds_solve + second.seconds_solve,
+        residual_norms=[*first.residual_norms, *second.residual_norms[1:]],
+        switched_at=first.iterations if first.switched_at is None else first.switched_at,
+    )  # fmt: skip
+
+
+def _incompatible(system: LinearSystem, rtol: float) -> Solution | None:
+    """Refuse a b that a symmetric singular A cannot reach."""
+    basis = system.null_basis() if system.symmetric else None
+    if basis is None:
+        return None
+    part = float(np.linalg.norm(basis.conj().T @ system.b) / np.linalg.norm(system.b))
+    if part <= rtol:
+        return None
+    detail = f"b has a component of relative size {part:.1e} in the null space of A; {Reason.incompatible_nullspace.value}"
+    return verify(
+        system,
+        np.zeros(system.n, dtype=_double(system)),
+        Reason.incompatible_nullspace,
+        rtol=rtol,
+        method="none",
+        detail=detail,
+    )
+
+
+def _check_arguments(
+    system: LinearSystem, method: str, rtol: float, atol: float, maxiter: int | None, guard: str
+) -> None:
+    if method not in METHODS:
+        raise UsageError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    if guard not in ("switch", "none"):
+        raise UsageError(f"guard must be 'switch' or 'none', got {guard!r}")
+    if not (0 <= rtol < 1 and 0 <= atol < np.inf) or rtol == atol == 0:
+        raise UsageError(
+            f"rtol must lie in [0, 1) and atol be >= 0, one of them positive; got {rtol} and {atol}"
+        )
+    if maxiter is not None and maxiter < 1:
+        raise UsageError(f"maxiter must be at least 1, got {maxiter}")
+    least = ATTAINABLE.get(np.dtype(system.A.dtype), 1e-15)
+    if rtol < least and atol == 0:
+        raise UsageError(
+            f"rtol {rtol:.0e} cannot be reached in {system.A.dtype} (about {least:.0e} can); convert A to float64"
+        )
+
+
+def _guarded(preconditioner: Any, guard: str) -> bool:
+    return guard == "switch" and not isinstance(preconditioner, str) and preconditioner is not None
+
+
+def _default(preconditioner: Any, method: str) -> Any:
+    if not (isinstance(preconditioner, str) and preconditioner == "auto"):
+        return preconditioner
+    return {"cg": "amg", "fcg": "amg", "gmres": "ilu", "fgmres": "ilu"}.get(method, "none")
+
+
+def _double(system: LinearSystem) -> np.dtype:
+    return np.result_type(system.dtype, np.float64)

@@ -1,0 +1,87 @@
+"""What a finished run left on disk, read for the report: a missing or damaged file becomes a note, never a crash."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pdeflow.report.elements import picture
+
+PICTURE_BYTES = 3_200_000  # of all pictures together: base64 adds a third, and the page stays under 5 MB
+LARGEST_PICTURE = 400_000
+LARGEST_TEXT = 60_000
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The folder of a run as the report reads it.
+
+    Attributes:
+        folder: The run folder.
+        damaged: Notes about files that exist and cannot be read; grows while reading.
+    """
+
+    folder: Path
+    damaged: list[str] = field(default_factory=list)
+
+    def json(self, name: str) -> dict[str, Any] | None:
+        """Return the mapping in a JSON file of the run, or None where it is missing or damaged."""
+        path = self.folder / name
+        if not path.is_file():
+            return None
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            self._complain(f"{name} cannot be read ({' '.join(str(error).split())}); run its stage again.")
+            return None
+        if not isinstance(content, dict):
+            self._complain(
+                f"{name} must hold a JSON mapping, found {type(content).__name__}; run its stage again."
+            )
+            return None
+        return content
+
+    def text(self, name: str) -> str | None:
+        """Return a text file of the run, cut after 60,000 characters, or None where it is missing."""
+        path = self.folder / name
+        if not path.is_file():
+            return None
+        content = path.read_text(encoding="utf-8", errors="replace")
+        return content if len(content) <= LARGEST_TEXT else content[:LARGEST_TEXT] + "\n… (cut)"
+
+    def summaries(self, command: str) -> dict[str, dict[str, Any]]:
+        """Return the summary of every stage COMMAND or COMMAND.NAME that has a readable one, by stage."""
+        found = {}
+        for path in sorted(self.folder.glob(f"{command}*/summary.json")):
+            stage = path.parent.name
+            if stage == command or stage.startswith(f"{command}."):
+                content = self.json(f"{stage}/summary.json")
+                if content is not None:
+                    found[stage] = content
+        return found
+
+    def manifest(self) -> dict[str, Any] | None:
+        """Return the manifest of the run's own data set, or None."""
+        for path in sorted(self.folder.glob("generate*/manifest.json")):
+            return self.json(f"{path.parent.name}/manifest.json")
+        return None
+
+    def picture(self, name: str, caption: str) -> str:
+        """Return picture NAME.png of the run's figures as an HTML figure, or a note."""
+        count = max(len(list((self.folder / "figures").glob("*.png"))), 1)
+        limit = min(LARGEST_PICTURE, PICTURE_BYTES // count)
+        return picture(self.folder / "figures" / f"{name}.png", caption, limit)
+
+    def _complain(self, text: str) -> None:
+        if text not in self.damaged:
+            self.damaged.append(text)
+
+
+def settings_name(spec: object) -> str:
+    """Return the class path of settings, or the text itself where it is one already; "–" where nothing is known."""
+    if isinstance(spec, Mapping):
+        return str(spec.get("class_path", "–"))
+    return str(spec) if spec else "–"

@@ -1,0 +1,104 @@
+"""Report sections on the problem and on its data set, from the data set's manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pdeflow.report.elements import heading, note, pairs, paragraph, plain
+from pdeflow.report.run_files import RunFiles
+from pdeflow.report.tables import format_number, html_table
+
+NO_DATA = "This run has no readable data set of its own (generate/manifest.json)."
+
+
+def problem(run: RunFiles) -> str:
+    """Return the equation, the domain, and the parameters.
+
+    Args:
+        run: Files of the run.
+
+    Returns:
+        HTML.
+    """
+    manifest = run.manifest()
+    if manifest is None:
+        solved = next(iter(run.summaries("solve").values()), {}).get("system")
+        return note(NO_DATA) + (paragraph(str(solved), "equation") if solved else "")
+    settings = manifest.get("problem") or {}
+    grid = manifest.get("grid") or {}
+    bounds = " × ".join(
+        f"({format_number(low)}, {format_number(high)})" for low, high in grid.get("bounds") or ()
+    )
+    facts = {
+        "class": settings.get("class_path"),
+        "domain": bounds or None,
+        "grid": f"{plain(grid['shape'])}, values at {grid.get('location', 'cell')}s"
+        if grid.get("shape")
+        else None,
+        **{name: plain(value) for name, value in (settings.get("init_args") or {}).items()},
+    }
+    units = {str(f.get("units") or "dimensionless") for f in (manifest.get("fields") or {}).values()}
+    text = f"Units of the fields: {', '.join(sorted(units)) or 'dimensionless'}; lengths are in units of the domain."
+    equation = paragraph(str(manifest.get("equation") or "no equation recorded"), "equation")
+    return equation + pairs(facts) + paragraph(text, "soft")
+
+
+def data(run: RunFiles) -> str:
+    """Return counts, value ranges, the cost of generation and the residuals that were reached.
+
+    Args:
+        run: Files of the run.
+
+    Returns:
+        HTML.
+    """
+    manifest = run.manifest()
+    if manifest is None:
+        used = {str(s["data"]) for s in run.summaries("evaluate").values() if s.get("data")}
+        return note(NO_DATA + (f" The evaluation read {', '.join(sorted(used))}." if used else ""))
+    splits = manifest.get("splits") or {}
+    counts = [
+        (name, s.get("count"), s.get("first_id"), len(s.get("shards") or ())) for name, s in splits.items()
+    ]
+    total = sum(int(s.get("count") or 0) for s in splits.values())
+    columns = ("min", "mean", "max", "std")
+    ranges = [
+        (name, f.get("role"), f.get("dtype"), f.get("units") or "dimensionless", *(f.get(c) for c in columns))
+        for name, f in (manifest.get("fields") or {}).items()
+    ]
+    return "".join(
+        (
+            html_table(("split", "samples", "first id", "files"), counts),
+            heading("Values"),
+            html_table(("field", "role", "stored as", "unit", *columns), ranges),
+            heading("How it was made"),
+            pairs(_cost(manifest, total)),
+            run.picture(
+                "samples", "The first samples: inputs above, solutions below, one colour scale per row."
+            ),
+            run.picture(
+                "data_histograms", "How the values of each quantity are distributed over all samples."
+            ),
+        )
+    )
+
+
+def _cost(manifest: Mapping[str, Any], total: int) -> dict[str, Any]:
+    seconds, size = manifest.get("seconds"), manifest.get("bytes")
+    residual = manifest.get("residual") or {}
+    return {
+        "solver": manifest.get("solver"),
+        "relative tolerance asked for": manifest.get("rtol"),
+        "true relative residual, median": residual.get("median"),
+        "true relative residual, largest": residual.get("max"),
+        **{f"iterations, {key}": value for key, value in _iterations(manifest.get("iterations")).items()},
+        "seconds": seconds,
+        "milliseconds per sample": 1e3 * seconds / total if seconds and total else None,
+        "size": f"{format_number(size / 1e6)} MB" if size else None,
+        "seed": manifest.get("seed"),
+    }
+
+
+def _iterations(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {} if value is None else {"all": value}

@@ -1,0 +1,50 @@
+"""Report section on how to make the run again: command, seed, versions, hashes and the settings file."""
+
+from __future__ import annotations
+
+from pdeflow.report.elements import folded, heading, note, pairs, paragraph
+from pdeflow.report.run_files import RunFiles
+from pdeflow.report.tables import html_table
+
+MOST_HASHES = 12
+
+
+def reproduce(run: RunFiles) -> str:
+    """Return the exact command, the versions, the hashes of the data and the settings.
+
+    Args:
+        run: Files of the run.
+
+    Returns:
+        HTML.
+    """
+    parts = []
+    made = run.json("run.json")
+    if made is None:
+        parts.append(note("No record of how the run was made (run.json)."))
+    else:
+        parts.append(paragraph(f"$ {made.get('command', 'command not recorded')}", "equation"))
+        keys = ("seed", "started", "python", "machine", "device", "revision")
+        parts.append(pairs({key: made.get(key) for key in keys}))
+        versions = [
+            (k, v if v is not None else "not installed") for k, v in (made.get("versions") or {}).items()
+        ]
+        parts.append(heading("Versions") + html_table(("package", "version"), versions))
+    parts.append(_hashes(run))
+    config = run.text("config.yaml")
+    if config is None:
+        parts.append(note("No settings were stored with the run (config.yaml)."))
+    else:
+        parts.append(paragraph("pdeflow run config.yaml, in the run folder, makes the run again."))
+        parts.append(folded("config.yaml", config))
+    return "".join(parts)
+
+
+def _hashes(run: RunFiles) -> str:
+    splits = ((run.manifest() or {}).get("splits") or {}).values()
+    shards = [(s.get("file"), s.get("sha256")) for split in splits for s in split.get("shards") or ()]
+    if not shards:
+        return ""
+    rest = len(shards) - MOST_HASHES
+    more = paragraph(f"and {rest} more in generate/manifest.json", "soft") if rest > 0 else ""
+    return heading("Data files") + html_table(("file", "sha256"), shards[:MOST_HASHES]) + more

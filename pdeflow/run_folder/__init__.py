@@ -1,0 +1,20 @@
+from pdeflow.run_folder.export import TRUSTED, Stages, export, exports, instantiate, read_network
+from pdeflow.run_folder.folder import create, provenance, read_json, resolve, write_json, write_yaml
+from pdeflow.run_folder.trained import Trained, load
+
+__all__ = [
+    "TRUSTED",
+    "Stages",
+    "Trained",
+    "create",
+    "export",
+    "exports",
+    "instantiate",
+    "load",
+    "provenance",
+    "read_json",
+    "read_network",
+    "resolve",
+    "write_json",
+    "write_yaml",
+]

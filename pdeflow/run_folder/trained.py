@@ -1,0 +1,149 @@
+"""What `pdeflow.load` returns: a trained network with its problem, in physical units, with an error estimate."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pdeflow.errors import UsageError
+from pdeflow.linalg.error_estimate import error_field
+from pdeflow.problems import Problem
+from pdeflow.problems.problem import problem_from
+from pdeflow.run_folder.export import Stages, read_network
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network read from a run folder.
+
+    Attributes:
+        network: The module, in evaluation mode; an operator takes and returns physical units.
+        settings: What the export says: network, problem, grid, range of the inputs, metrics.
+        problem: The problem it was trained on, or None for imported data.
+        stage: Folder it was read from.
+    """
+
+    network: nn.Module
+    settings: dict[str, Any]
+    problem: Problem | None
+    stage: Path
+
+    def predict(self, a: Any, error: bool = False, batch_size: int = 64) -> Any:
+        """Predict the solution for one or several input fields.
+
+        Args:
+            a: Inputs in physical units, numpy or torch: (*grid,), (N, *grid) or (N, channels, *grid).
+            error: Also estimate the field of the algebraic error u - u_h against the discrete problem, by three AMG-CG
+                steps on the prediction's residual.
+            batch_size: Inputs at a time.
+
+        Returns:
+            u in the layout and kind of `a`, or (u, estimated error) of one shape.
+
+        Raises:
+            UsageError: If the shape does not fit the network, or an error is asked for without a problem.
+        """
+        fields = torch.as_tensor(np.asarray(a) if not isinstance(a, Tensor) else a)
+        batch = self._as_batch(fields)
+        self._warn_outside(batch)
+        with torch.no_grad():
+            parts = [self.network(part.float()) for part in batch.split(batch_size)]
+        u = torch.cat(parts)
+        results = [_restore(field, fields) for field in ([u, self._estimate(batch, u)] if error else [u])]
+        found = results if isinstance(a, Tensor) else [field.numpy() for field in results]
+        return tuple(found) if error else found[0]
+
+    def setup(self, system: Any) -> Any:
+        """Build the preconditioner of one linear system from the trained weights, for `pdeflow.solve(…, M=…)`.
+
+        Args:
+            system: LinearSystem on a grid, with its coefficient.
+
+        Returns:
+            M with M @ r ≈ A⁻¹ r.
+
+        Raises:
+            UsageError: If the network is not a preconditioner.
+        """
+        if not hasattr(self.network, "setup"):
+            raise UsageError(
+                f"{type(self.network).__name__} is an operator, not a preconditioner; use predict"
+            )
+        return self.network.setup(system)
+
+    def summary(self) -> str:
+        """Return a few lines about network, problem and measured accuracy."""
+        count = sum(p.numel() for p in self.network.parameters())
+        lines = [f"{self.settings['network']['class_path']}, {count:,} real parameters"]
+        lines += [f"problem  {self.problem.equation}"] if self.problem is not None else []
+        lines += [f"{name}  {value:.3g}" for name, value in (self.settings.get("metrics") or {}).items()]
+        return "\n".join(lines)
+
+    def _as_batch(self, fields: Tensor) -> Tensor:
+        dimension = len(self.settings.get("grid") or (0, 0))
+        lead = fields.ndim - dimension
+        if lead not in (0, 1, 2):
+            raise UsageError(
+                f"expected inputs (*grid,), (N, *grid) or (N, channels, *grid) with {dimension} grid axes, got shape "
+                f"{tuple(fields.shape)}"
+            )
+        return fields[None, None] if lead == 0 else fields[:, None] if lead == 1 else fields
+
+    def _warn_outside(self, batch: Tensor) -> None:
+        low, high = self.settings.get("input_range") or (-float("inf"), float("inf"))
+        if float(batch.min()) < low or float(batch.max()) > high:
+            warnings.warn(
+                f"inputs in [{float(batch.min()):.3g}, {float(batch.max()):.3g}] leave the training range "
+                f"[{low:.3g}, {high:.3g}]: predictions are extrapolations",
+                stacklevel=3,
+            )
+
+    def _estimate(self, batch: Tensor, u: Tensor) -> Tensor:
+        if self.problem is None:
+            raise UsageError(
+                "an error estimate needs the problem, but the network was trained on imported data"
+            )
+        grid = self.problem.grid(tuple(batch.shape[2:]))
+        errors = []
+        for a, prediction in zip(batch, u, strict=True):
+            fields = dict(zip(self.problem.inputs, a.double(), strict=True))
+            system = self.problem.system(self.problem.stored_instance(fields, {}, grid), grid)
+            e = error_field(system, prediction.double().reshape(-1).numpy())
+            errors.append(-torch.from_numpy(np.asarray(e)).reshape(1, *grid.shape))  # e = u_h - u
+        return torch.stack(errors)
+
+
+def load(path: str | Path, *, kind: str | None = None, trust: Sequence[str] = ()) -> Trained:
+    """Read a trained network from a run folder or from one of its stages.
+
+    Args:
+        path: RUN or RUN/STAGE; a run with one operator needs no stage.
+        kind: "operator" or "preconditioner", to choose among several.
+        trust: Further prefixes of class paths that may be instantiated.
+
+    Returns:
+        The network, ready to predict.
+
+    Raises:
+        UsageError: If the folder does not exist or several networks fit.
+        DataError: If there is no network, or it is damaged.
+    """
+    found = Stages.find(path, kind)
+    folder = found.run / found.stage
+    network, settings = read_network(folder / "export", trust)
+    problem = problem_from(settings["problem"]) if settings.get("problem") else None
+    return Trained(network, settings, problem, folder)
+
+
+def _restore(u: Tensor, like: Tensor) -> Tensor:
+    """Drop the axes that were added to make a batch."""
+    if u.ndim == like.ndim:
+        return u
+    return u[0, 0] if u.ndim - like.ndim == 2 else u[:, 0]
