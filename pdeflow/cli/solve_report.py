@@ -144,7 +144,11 @@ def write_run(
     figures, size = run / "figures", float(np.linalg.norm(system.b)) or 1.0
     pictures = []
     histories = {
-        row["name"]: (np.asarray(found.residual_norms) / size, found.seconds_setup + found.seconds_solve)
+        row["name"]: (
+            np.asarray(found.residual_norms) / size,
+            found.seconds_setup + found.seconds_solve,
+            found.seconds_setup,
+        )
         for row, found in rows
         if found is not None and len(found.residual_norms) > 2
     }

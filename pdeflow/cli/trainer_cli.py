@@ -15,7 +15,6 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, LRSched
 import pdeflow.data
 import pdeflow.losses
 import pdeflow.models
-import pdeflow.models.learned_v_cycle
 import pdeflow.optim
 import pdeflow.tasks  # noqa: F401  imported so that class paths resolve and --help-all lists them
 from pdeflow.problems import Problem

@@ -46,6 +46,7 @@ def separator_width(A: Any) -> int:
     Args:
         A: Sparse square matrix; its pattern is taken as an undirected graph.
     """
+    A = sp.csr_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape)  # the pattern alone
     start = 0
     for _ in range(2):  # a vertex that is far from where we began is near an end
         order, parent = breadth_first_order(A, start, directed=False)

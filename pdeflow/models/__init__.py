@@ -1,6 +1,7 @@
 from pdeflow.models.fno import FNO
+from pdeflow.models.learned_v_cycle import LearnedVCycle
 from pdeflow.models.normalizer import Normalizer
 from pdeflow.models.spectral_conv import SpectralConv
 from pdeflow.models.tfno import TFNO
 
-__all__ = ["FNO", "TFNO", "Normalizer", "SpectralConv"]
+__all__ = ["FNO", "TFNO", "LearnedVCycle", "Normalizer", "SpectralConv"]

@@ -76,7 +76,8 @@ class Trained:
             raise UsageError(
                 f"{type(self.network).__name__} is an operator, not a preconditioner; use predict"
             )
-        return self.network.setup(system)
+        network: Any = self.network
+        return network.setup(system)
 
     def summary(self) -> str:
         """Return a few lines about network, problem and measured accuracy."""
