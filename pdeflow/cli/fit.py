@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
+import shutil
 import sys
 import time
-import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pdeflow.cli import experiment
 from pdeflow.cli.main import INTERRUPTED, OK, TERMINATED
+from pdeflow.cli.metrics_log import kept_metrics
 from pdeflow.errors import DataError, UsageError
 
 
@@ -63,11 +63,10 @@ def fit(
     Returns:
         Exit code.
     """
-    _quiet_libraries()
     import torch
 
     from pdeflow.cli.trainer_cli import TrainerCLI
-    from pdeflow.run_folder import create, provenance, write_json, write_yaml
+    from pdeflow.run_folder import create, point_latest, provenance, write_json, write_yaml
 
     config = with_data_path(config)
     cli = TrainerCLI(config, overrides)
@@ -83,7 +82,10 @@ def fit(
     write_yaml(folder / "config.yaml", cli.resolved())
     write_json(folder / "run.json", provenance(sys.argv[1:], int(cli.config.seed_everything)))
     start = time.monotonic()
-    code = run_trainer(trainer, cli, resume, folder)
+    with removed_if_empty(folder, None if out else run), kept_metrics(folder):
+        code = run_trainer(trainer, cli, resume, folder)
+    if out is None:
+        point_latest(run)
     if code != OK:
         return code
     from pdeflow.cli.after_fit import finish
@@ -91,6 +93,25 @@ def fit(
     torch.set_grad_enabled(True)
     print(finish(cli, trainer, folder, time.monotonic() - start))
     return OK
+
+
+@contextlib.contextmanager
+def removed_if_empty(folder: Path, run: Path | None) -> Iterator[None]:
+    """Remove what a training that failed before its first checkpoint left.
+
+    Args:
+        folder: Folder of the stage.
+        run: Folder of the run where this command made it, or None.
+
+    Yields:
+        Nothing.
+    """
+    try:
+        yield
+    except Exception:
+        if not any((folder / "checkpoints").glob("*.ckpt")):
+            shutil.rmtree(run or folder, ignore_errors=True)
+        raise
 
 
 def with_data_path(config: dict[str, Any]) -> dict[str, Any]:
@@ -195,11 +216,3 @@ def check_checkpoint(path: Path, task: Any) -> None:
             f"tensors differ, first {name!r} is {found.get(name, 'missing')} there and {own.get(name, 'missing')} here; "
             "use the settings it was trained with"
         )
-
-
-def _quiet_libraries() -> None:
-    """Silence third-party adverts and notes that say nothing about this run."""
-    os.environ.setdefault("WANDB_MODE", "disabled")
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")

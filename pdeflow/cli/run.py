@@ -43,7 +43,7 @@ def main(argv: list[str], command: str = "run") -> int:
     sections = [name for name in experiment.stages(content) if name != "report"]
     if not sections:
         raise UsageError(f"{file} has no section to run; it needs generate, fit, evaluate or solve")
-    from pdeflow.run_folder import create, provenance, write_json, write_yaml
+    from pdeflow.run_folder import create, point_latest, provenance, write_json, write_yaml
 
     name = str(content.get("name", file.stem))
     keys = stage_keys(content, sections)
@@ -54,6 +54,8 @@ def main(argv: list[str], command: str = "run") -> int:
     if previous is not None and run != previous and not force:
         adopt(previous, run, sections, keys)
     write_yaml(run / "config.yaml", content)
+    if out is None:
+        point_latest(run)
     if not (run / "run.json").is_file():
         write_json(run / "run.json", provenance(sys.argv[1:], int(content.get("seed_everything", 0))))
     return run_sections(content, run, sections, keys, force)

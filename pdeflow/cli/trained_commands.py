@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +57,6 @@ def build(folder: Path, overrides: list[str]) -> tuple[Any, Any]:
 
     from pdeflow.cli.trainer_cli import TrainerCLI
 
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     cli = TrainerCLI(experiment.read(folder / "config.yaml"), overrides)
     trainer = Trainer(
         accelerator=cli.config.trainer.accelerator, devices=1, logger=False, enable_progress_bar=False,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,14 +22,10 @@ import pdeflow.tasks  # noqa: F401  imported so that class paths resolve and --h
 from pdeflow.problems import Problem
 
 QUIET = (
-    "jsonargparse",
-    "does not have many workers",
-    "log_every_n_steps",
-    "pytree",
-    "litlogger",
-    "litmodels",
-    "tensorboard",
-)
+    "jsonargparse", "does not have many workers", "log_every_n_steps", "logging interval", "LeafSpec", "tensorboard",
+    "callbacks used to create the checkpoint", "Checkpoint directory", "Experiment logs directory", "`val_dataloader`",
+)  # fmt: skip
+"""Parts of third-party warnings that say nothing about a run."""
 TRAINER = {
     "accelerator": "auto",
     "devices": 1,
@@ -36,6 +34,16 @@ TRAINER = {
     "deterministic": "warn",
     "enable_model_summary": False,
 }
+
+
+def quiet_libraries() -> None:
+    """Silence third-party adverts, notes and deprecations."""
+    os.environ.setdefault("WANDB_MODE", "disabled")
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.fabric.utilities.seed"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for text in QUIET:
+        warnings.filterwarnings("ignore", message=f".*{text}.*")
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
 
 
 class TrainerCLI(LightningCLI):
@@ -48,9 +56,7 @@ class TrainerCLI(LightningCLI):
             config: Settings of the command, as `experiment.settings` returns them.
             overrides: Dotted options of the command line.
         """
-        for text in QUIET:
-            warnings.filterwarnings("ignore", message=f".*{text}.*")
-        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        quiet_libraries()
         text = yaml.safe_dump(config, sort_keys=False)
         super().__init__(
             LightningModule,

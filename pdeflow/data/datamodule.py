@@ -91,7 +91,7 @@ class PDEDataModule(LightningDataModule):
         """Return shuffled batches of the training split."""
         data = self._split("train")
         part = Subset(data, range(self.n_train)) if self.n_train else data
-        return DataLoader(part, self.batch_size, sampler=EpochSampler(len(part), self.seed))
+        return DataLoader(part, batch_size=self.batch_size, sampler=EpochSampler(len(part), self.seed))
 
     def val_dataloader(self) -> Any:
         """Return the validation split in order, or nothing where the dataset has none."""
@@ -106,7 +106,7 @@ class PDEDataModule(LightningDataModule):
         return self._in_order("test")
 
     def _in_order(self, split: str) -> DataLoader[Any]:
-        return DataLoader(self._split(split), self.batch_size)
+        return DataLoader(self._split(split), batch_size=self.batch_size)
 
     def _any(self) -> PDEDataset:
         """A split that is in memory already, else the training split."""

@@ -1,5 +1,13 @@
 from pdeflow.run_folder.export import TRUSTED, Stages, export, exports, instantiate, read_network
-from pdeflow.run_folder.folder import create, provenance, read_json, resolve, write_json, write_yaml
+from pdeflow.run_folder.folder import (
+    create,
+    point_latest,
+    provenance,
+    read_json,
+    resolve,
+    write_json,
+    write_yaml,
+)
 from pdeflow.run_folder.trained import Trained, load
 
 __all__ = [
@@ -11,6 +19,7 @@ __all__ = [
     "exports",
     "instantiate",
     "load",
+    "point_latest",
     "provenance",
     "read_json",
     "read_network",

@@ -24,7 +24,7 @@ PACKAGES = ("pdeflow", "torch", "lightning", "neuraloperator", "numpy", "scipy",
 
 
 def create(name: str, root: str | Path = "runs") -> Path:
-    """Make the folder of a new run and point NAME/latest at it.
+    """Make the folder of a new run; `point_latest` is for when it holds something.
 
     Args:
         name: Name of the experiment; underscores become dashes in the path.
@@ -36,13 +36,12 @@ def create(name: str, root: str | Path = "runs") -> Path:
     home = Path(root) / re.sub(r"[^\w.-]|_", "-", name)
     run = home / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     (run / "figures").mkdir(parents=True)
-    point_latest(home, run)
     return run
 
 
-def point_latest(home: Path, run: Path) -> None:
-    """Let home/latest name the run: a relative link, or a text file where links are not allowed."""
-    link, aside = home / "latest", home / f".latest.{os.getpid()}"
+def point_latest(run: Path) -> None:
+    """Let `latest` beside the run name it: a relative link, or a text file where links are not allowed."""
+    link, aside = run.parent / "latest", run.parent / f".latest.{os.getpid()}"
     aside.unlink(missing_ok=True)
     try:
         aside.symlink_to(run.name, target_is_directory=True)
@@ -68,7 +67,8 @@ def resolve(path: str | Path) -> Path:
         path = path.parent / path.read_text(encoding="utf-8").strip()
     if not path.is_dir():
         raise UsageError(f"run folder {path} not found; pdeflow run or pdeflow fit make one under runs/")
-    return path.resolve()
+    path = path.resolve()
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> Path:

@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+from one_run import COUNT, SETTINGS
 
 from pdeflow.data import check
 from pdeflow.data.store import sha256
 from pdeflow.errors import UsageError
 from pdeflow.generation import generate
 from pdeflow.problems import Darcy
-from tests.generation.one_run import COUNT, SETTINGS
 
 SCRIPT = Path(__file__).with_name("one_run.py")
 CHAINS = 7
@@ -73,6 +73,19 @@ def test_shares_make_the_same_dataset_and_the_last_one_writes_the_manifest(whole
     manifest = generate(Darcy(), tmp_path, shard="1/2", workers=2, **SETTINGS)
     assert {name: split["count"] for name, split in manifest["splits"].items()} == COUNT
     assert digests(tmp_path) == digests(whole)
+
+
+def test_an_interrupted_run_keeps_its_finished_shards_and_no_others(whole, tmp_path):
+    def interrupt(state):
+        if any(tmp_path.glob("data/*/*.json")):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(Darcy(), tmp_path, progress=interrupt, **SETTINGS)
+    made = digests(tmp_path)
+    assert 0 < len(made) < CHAINS
+    assert made.items() <= digests(whole).items()
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_resume_replaces_a_damaged_shard_only(whole, tmp_path):

@@ -1,0 +1,56 @@
+"""The first contact: help without heavy imports, suggestions, exit codes."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pdeflow.cli.main import COMMANDS, main
+
+HEAVY = ("torch", "numpy", "scipy", "lightning", "jsonargparse", "yaml", "h5py", "matplotlib", "rich")
+HELP = Path(__file__).parents[2] / "pdeflow" / "cli" / "help"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["--version"], ["fit", "--help"], ["nonsense"]])
+def test_help_and_typing_errors_import_nothing_heavy(arguments):
+    code = f"import sys; from pdeflow.cli.main import main; main({arguments!r}); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in done.stderr.split()}
+    assert not loaded & set(HEAVY)
+    assert len(loaded) < 150
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_page_with_an_example(command, capsys):
+    assert main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"pdeflow {command}")
+    assert all(len(line) <= 130 for line in text.splitlines())
+    assert command == "doctor" or len(re.findall(rf"^(  )?pdeflow {command} ", text, re.M)) >= 2
+
+
+def test_the_pages_name_only_options_that_exist(capsys):
+    from pdeflow.cli import generate, solve
+
+    special = {"--seed", "--resume", "--count", "--help-all", "--print_config", "-q"}
+    for command, parser in (("generate", generate.parser()), ("solve", solve.parser(True))):
+        known = {word for action in parser._actions for word in action.option_strings} | special
+        named = set(re.findall(r"--[a-z_0-9-]+", (HELP / f"{command}.txt").read_text()))
+        assert named <= known, named - known
+
+
+def test_an_unknown_command_is_answered_with_the_nearest(capsys):
+    assert main(["solv"]) == 2
+    assert (
+        capsys.readouterr().err
+        == "pdeflow: unknown command 'solv', did you mean 'solve'?; see pdeflow --help\n"
+    )
+
+
+def test_doctor_tests_the_installation(capsys):
+    assert main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    assert "self-test   cg + amg:rs: converged" in text
+    assert "kvxopt" in text

@@ -1,0 +1,134 @@
+"""Wrong input gets one clear line and the right exit code, and nothing half-written is left behind."""
+
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+import scipy.sparse as sp
+import yaml
+
+from pdeflow.cli.main import main
+
+from .conftest import TINY, inside
+
+A = sp.diags_array([2.0, -1.0, -1.0], offsets=[0, 1, -1], shape=(6, 6), format="csr")
+
+
+def fit_settings(data, **changes):
+    """Settings of a tiny training on a dataset, with dotted changes."""
+    content = {key: TINY[key] for key in ("name", "problem")} | yaml.safe_load(
+        yaml.safe_dump(TINY["fit.operator"])
+    )
+    content["data"]["init_args"]["path"] = str(data)
+    for path, value in changes.items():
+        target = content
+        *parents, last = path.split("__")
+        for parent in parents:
+            target = target[parent]
+        target[last] = value
+    Path("fit.yaml").write_text(yaml.safe_dump(content))
+    return ["fit", "-c", "fit.yaml", "--out", "run"]
+
+
+def shard(folder):
+    return next((folder / "data" / "train").glob("*.hdf5"))
+
+
+def with_nan(data):
+    with h5py.File(shard(data), "r+") as file:
+        file["t0_fields/u"][2] = np.nan
+    return fit_settings(data)
+
+
+def truncated(data):
+    path = shard(data)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return fit_settings(data)
+
+
+def of_another_class(data):
+    assert main(fit_settings(data, trainer__max_epochs=1)) == 0
+    network = {"class_path": "pdeflow.models.FNO", "init_args": {"n_modes": [4, 4], "hidden_channels": 8}}
+    command = fit_settings(data, model__init_args__network=network)
+    return [*command[:-1], "other", "--ckpt_path", "run/fit/checkpoints/last.ckpt"]
+
+
+def matrix(name, value):
+    (scipy.io.mmwrite if name.endswith(".mtx") else sp.save_npz)(name, value)
+    return name
+
+
+def right_hand_side(data):
+    np.save("b.npy", np.ones(5))
+    return ["solve", matrix("A.mtx", A), "--rhs", "b.npy"]
+
+
+def empty(data):
+    Path("empty.yaml").write_text("# nothing\n")
+    return ["run", "empty.yaml"]
+
+
+NETWORK = "model__init_args__network__init_args__"
+CASES = {  # name: (arguments from a dataset folder, exit code, words of the message)
+    "missing file": (lambda data: ["solve", "nowhere.mtx"], 2, ["nowhere.mtx", "not found"]),
+    "missing dataset": (lambda data: fit_settings("nowhere"), 2, ["nowhere", "pdeflow generate"]),
+    "NaN in the data": (with_nan, 4, ["'u'", "not finite", "sample 2"]),
+    "more modes than points": (lambda data: fit_settings(data, **{NETWORK + "n_modes": [24, 24]}), 2, ["24", "16"]),
+    "channel mismatch": (lambda data: fit_settings(data, **{NETWORK + "in_channels": 3}), 2, ["in_channels"]),
+    "unknown option": (lambda data: fit_settings(data, **{NETWORK + "hiden_channels": 3}), 2, ["hiden_channels", "did you mean 'hidden_channels'"]),
+    "unknown flag": (lambda data: ["generate", "--problem=pdeflow.problems.Darcy", "--girdd=3"], 2, ["girdd"]),
+    "negative rtol": (lambda data: ["solve", matrix("A.mtx", A), "--rtol=-1e-8"], 2, ["rtol", "-1e-08"]),
+    "rtol beyond float32": (lambda data: ["solve", matrix("A.npz", A.astype(np.float32)), "--rtol", "1e-12"], 2, ["float32", "float64"]),
+    "A not square": (lambda data: ["solve", matrix("A.npz", A[:, :4])], 2, ["(6, 4)", "square"]),
+    "b of wrong length": (right_hand_side, 2, ["6x6", "(5,)"]),
+    "truncated HDF5": (truncated, 4, ["damaged", "hdf5"]),
+    "checkpoint of another class": (of_another_class, 4, ["does not fit", "FNO"]),
+    "empty settings": (empty, 2, ["empty.yaml", "empty"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_clear_line_and_the_right_exit_code(name, experiment, tmp_path, capsys):
+    make, code, words = CASES[name]
+    data = tmp_path / "dataset"
+    shutil.copytree(experiment / "runs" / "tiny" / "latest" / "generate", data)
+    with inside(tmp_path):
+        arguments = make(data)
+        before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+        capsys.readouterr()
+        found = main(arguments)
+        after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    error = capsys.readouterr().err.strip()
+    assert found == code, error
+    assert len(error.splitlines()) == 1
+    assert error.startswith(f"{arguments[0]}: ")
+    assert not [word for word in words if word not in error], error
+    written = {path.name for path in after if after[path] != before.get(path)}
+    assert not written, written
+
+
+def test_a_tolerance_that_is_not_reached_is_exit_code_3(tmp_path, capsys):
+    with inside(tmp_path):
+        matrix("A.mtx", sp.diags_array(np.logspace(0, 8, 300), format="csr"))
+        assert (
+            main(
+                [
+                    "solve",
+                    "A.mtx",
+                    "--method",
+                    "cg",
+                    "--preconditioner",
+                    "none",
+                    "--maxiter",
+                    "5",
+                    "--out",
+                    "x.npy",
+                ]
+            )
+            == 3
+        )
+        assert "maxiter" in capsys.readouterr().out
+        assert not Path("x.npy").exists()
