@@ -1,5 +1,7 @@
 """Conjugate gradients: theory (finite termination, Krylov optimality, energy identity) and agreement with SciPy."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -68,7 +70,7 @@ def test_energy_falls_by_what_the_line_search_says_for_any_preconditioner(darcy)
             else 0 * exact
         )
         energies.append(float((exact - x) @ (darcy.A @ (exact - x))))
-    assert all(later <= earlier * (1 + 1e-12) for earlier, later in zip(energies, energies[1:], strict=False))
+    assert all(later <= earlier * (1 + 1e-12) for earlier, later in pairwise(energies))
     assert energies[-1] < energies[0]
 
 
