@@ -138,7 +138,10 @@ def _cholmod(A: Any) -> Callable[[np.ndarray], np.ndarray]:
 
     def solve(b: np.ndarray) -> np.ndarray:
         x = matrix(np.ascontiguousarray(b, dtype=np.float64))
-        cholmod.solve(factor, x)
+        try:
+            cholmod.solve(factor, x)
+        except ArithmeticError:  # a zero pivot; the verdict on NaN is "nonfinite"
+            return np.full(b.shape, np.nan)
         return np.array(x).ravel()
 
     return solve

@@ -141,7 +141,8 @@ def _dominant(A: Any, diagonal: np.ndarray, row_sums: np.ndarray, singular: bool
     margin = (2 * diagonal - row_sums) / diagonal  # diagonal minus radius, relative
     if np.any(margin < -1e-13):
         return False
-    parts, label = connected_components(A, directed=False)
+    pattern = sp.csr_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape)  # a complex entry has no real weight
+    parts, label = connected_components(pattern, directed=False)
     strict = np.zeros(parts, dtype=bool)
     strict[label[margin > 1e-8]] = True
     return bool(strict.all()) or (singular and parts == 1)

@@ -188,6 +188,23 @@ def test_cg_refuses_what_is_not_symmetric_positive_definite_and_names_the_flexib
     assert solve(darcy, method="auto", preconditioner="ilu").method == "fcg"
 
 
+def test_a_singular_matrix_that_was_declared_definite_is_found_out():
+    A = sp.diags_array(np.r_[0.0, np.ones(9)], format="csr")
+    solution = solve(LinearSystem(A, np.ones(10), True, True), method="direct")
+    assert not solution.converged
+    assert solution.reason in (Reason.breakdown, Reason.nonfinite)
+
+
+def test_multigrid_is_the_same_each_time_and_leaves_the_global_generator_alone(log_normal):
+    np.random.seed(7)  # noqa: NPY002
+    first = solve(log_normal, method="cg", preconditioner="amg:sa")
+    drawn = np.random.rand()  # noqa: NPY002
+    again = solve(log_normal, method="cg", preconditioner="amg:sa")
+    np.random.seed(7)  # noqa: NPY002
+    assert drawn == np.random.rand()  # noqa: NPY002
+    assert np.array_equal(first.x, again.x)
+
+
 def test_zero_right_hand_side_and_initial_guess(darcy):
     zero = solve(LinearSystem(darcy.A, np.zeros(darcy.n), True, True))
     assert (zero.reason, zero.iterations, np.abs(zero.x).max()) == (Reason.zero_rhs, 0, 0)
