@@ -140,7 +140,9 @@ def generate_dataset(settings: Any, quiet: bool) -> dict[str, Any]:
             progress=None if display is None else lambda state: display.update(state.done, state.total, f"{state.iterations} its"),
         )  # fmt: skip
     if manifest.get("incomplete"):
-        print(f"generate: {manifest['incomplete']} of {manifest['chains']} chains of {out} are missing; run the other shares")
+        print(
+            f"generate: {manifest['incomplete']} of {manifest['chains']} chains of {out} are missing; run the other shares"
+        )
         return manifest
     print(summary_lines(manifest, out))
     print("  " + ", ".join(map(str, draw(out))))

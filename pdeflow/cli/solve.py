@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +57,9 @@ def parser(with_problem: bool) -> ArgumentParser:
     p.add_argument("--x0", type=str | None, default=None, help="Initial guess as .npy.")
     p.add_argument("--nullspace", type=str | None, default=None, help="constant, none, or a basis as .npy.")
     p.add_argument(
+        "--project", type=bool, default=False, help="Drop the part of b that a singular A cannot reach."
+    )
+    p.add_argument(
         "--guard", type=str, default="switch", help="switch: leave a failing preconditioner for AMG; none."
     )
     p.add_argument("--timeout", type=float | None, default=None, help="Seconds at most.")
@@ -85,7 +92,7 @@ def main(argv: list[str], command: str = "solve") -> int:
     """
     files, rest = experiment.split_files(argv)
     quiet = "-q" in rest
-    rest = [word for word in rest if word not in ("-q", "-v")]
+    rest = [{"--project": "--project=true"}.get(word, word) for word in rest if word not in ("-q", "-v")]
     rest = [
         f"[{word}]" if before == "--grid" and "[" not in word else word
         for before, word in zip(["", *rest], rest, strict=False)
@@ -131,6 +138,30 @@ def solve_system(settings: Any, quiet: bool) -> int:
     """
     from pdeflow.linalg import solve
 
+    with one_thread():
+        return _solve_system(settings, quiet, solve)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Give torch one thread, as SciPy and PyAMG have: a fair clock, and faster for the small arrays of a cycle.
+
+    Yields:
+        Nothing; torch is not imported where nobody did before.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _solve_system(settings: Any, quiet: bool, solve: Any) -> int:
     system, title = read_system(settings)
     preconditioner = choose_preconditioner(settings.preconditioner)
     method = "direct" if settings.preconditioner == "direct" else settings.method
@@ -144,6 +175,8 @@ def solve_system(settings: Any, quiet: bool) -> int:
     print(f"  {solution}")
     if solution.switched_at is not None or not solution.converged:
         print(f"  {solution.reason.name}: {solution.detail}")
+    if solution.reason.name == "incompatible_nullspace":
+        print("  next: the same command with --project solves the least-squares problem")
     if settings.out and solution.converged:
         write_array(Path(settings.out), solution.x)
         print(f"  x written to {settings.out}")
@@ -181,6 +214,9 @@ def read_system(settings: Any) -> tuple[Any, str]:
     if nullspace is not None and nullspace not in ("constant", "none"):
         nullspace = read_array(nullspace, "nullspace")
     system = linear_system(A, b, nullspace)
+    basis = system.null_basis()
+    if settings.project and basis is not None:
+        system = replace(system, b=system.b - basis @ (basis.T @ system.b))
     return system, f"{settings.matrix}: {describe(system.A)}" + (
         "" if b is not None else "; b = A times ones"
     )

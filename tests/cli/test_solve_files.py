@@ -1,0 +1,62 @@
+"""`pdeflow solve` on matrix files: the eight systems that PyAMG ships, singular and compatible, without importing torch."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pyamg
+import pytest
+import scipy.io
+import scipy.sparse as sp
+
+from pdeflow.cli.main import main
+
+from .conftest import inside
+
+NAMES = (
+    "airfoil", "bar", "helmholtz_2D", "knot", "local_disc_galerkin_diffusion", "recirc_flow", "unit_cube", "unit_square",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pyamgs_systems_reach_the_tolerance_from_a_file(name, tmp_path, capsys):
+    A = sp.csr_array(pyamg.gallery.load_example(name)["A"])
+    b = A @ np.random.default_rng(0).standard_normal(A.shape[0])  # in the range, also of a singular A
+    with inside(tmp_path):
+        scipy.io.mmwrite("A.mtx", A)
+        np.save("b.npy", b)
+        assert main(["solve", "A.mtx", "--rhs", "b.npy", "--rtol", "1e-8", "--out", "x.npy"]) == 0
+        x = np.load("x.npy")
+    assert np.linalg.norm(b - A @ x) <= 1e-8 * np.linalg.norm(b)
+    assert "converged" in capsys.readouterr().out
+
+
+def test_an_incompatible_right_hand_side_is_refused_with_the_next_command(tmp_path, capsys):
+    A = sp.csr_array(pyamg.gallery.load_example("unit_square")["A"])
+    b = np.random.default_rng(0).standard_normal(A.shape[0])
+    with inside(tmp_path):
+        sp.save_npz("A.npz", A)
+        np.save("b.npy", b)
+        command = ["solve", "A.npz", "--rhs", "b.npy", "--out", "x.npy"]
+        assert main(command) == 3
+        assert "--project" in capsys.readouterr().out
+        assert main([*command, "--project"]) == 0
+        x = np.load("x.npy")
+    expected = np.linalg.lstsq(A.toarray(), b, rcond=None)[0]
+    np.testing.assert_allclose(A @ x, A @ expected, atol=1e-7 * np.linalg.norm(b))
+
+
+def test_a_comparison_skips_what_needs_too_much(tmp_path, capsys, monkeypatch):
+    from pdeflow.linalg import choice
+
+    monkeypatch.setattr(choice, "free_gigabytes", lambda: 1e-6)
+    with inside(tmp_path):
+        sp.save_npz("A.npz", sp.csr_array(pyamg.gallery.poisson((12, 12), format="csr")))
+        assert main(["solve", "A.npz", "--compare", "all", "--method", "cg"]) == 0
+    assert "skipped: needs about" in capsys.readouterr().out
+
+
+def test_a_matrix_file_is_solved_without_importing_torch(tmp_path):
+    sp.save_npz(tmp_path / "A.npz", sp.csr_array(pyamg.gallery.poisson((12, 12), format="csr")))
+    code = "import sys; from pdeflow.cli.main import main; main(['solve', 'A.npz', '-q']); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
