@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pdeflow.cli import experiment
-from pdeflow.cli.main import BAD_DATA, OK, suggestion
+from pdeflow.cli.exit_codes import BAD_DATA, OK
+from pdeflow.cli.main import suggestion
 from pdeflow.errors import UsageError
 
 USAGE = "pdeflow data import FILE… --out DIR [--valid N] | pdeflow data check DIR | pdeflow data export DIR --out DIR"

@@ -8,7 +8,7 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
-from pdeflow.cli.main import INTERNAL, OK
+from pdeflow.cli.exit_codes import INTERNAL, OK
 
 REQUIRED = ("torch", "neuraloperator", "lightning", "jsonargparse", "numpy", "scipy", "pyamg", "scikit-fem", "h5py",
             "matplotlib", "rich", "safetensors", "pyyaml")  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from pdeflow.cli import experiment
-from pdeflow.cli.main import OK
+from pdeflow.cli.exit_codes import OK
 from pdeflow.errors import DataError, UsageError
 
 METRICS = ("rel_l2", "rel_h1", "max_error", "residual", "energy_error")

@@ -11,25 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from pdeflow.cli import experiment
-from pdeflow.cli.main import INTERRUPTED, OK, TERMINATED
+from pdeflow.cli.exit_codes import INTERRUPTED, OK, TERMINATED
 from pdeflow.cli.metrics_log import kept_metrics
 from pdeflow.errors import DataError, UsageError
 
 
 def main(argv: list[str], command: str = "fit") -> int:
-    """Run fit, validate, test or predict.
+    """Train one stage.
 
     Args:
         argv: Arguments after the command.
-        command: Which of them.
+        command: Its name.
 
     Returns:
         Exit code.
     """
-    if command != "fit":
-        from pdeflow.cli.trained_commands import main as on_run
-
-        return on_run(argv, command)
     files, rest = experiment.split_files(argv)
     stage, out, checkpoint = (experiment.take(rest, name) for name in ("--stage", "--out", "--ckpt_path"))
     quiet = "-q" in rest

@@ -9,7 +9,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from pdeflow.cli import experiment
-from pdeflow.cli.main import OK
+from pdeflow.cli.exit_codes import OK
 from pdeflow.cli.progress import progress
 from pdeflow.errors import UsageError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pdeflow.cli.main import OK
+from pdeflow.cli.exit_codes import OK
 from pdeflow.errors import UsageError
 
 

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-OK, INTERNAL, USAGE, NOT_CONVERGED, BAD_DATA = 0, 1, 2, 3, 4
-INTERRUPTED, TERMINATED = 130, 143
+from pdeflow.cli.exit_codes import INTERRUPTED, OK, USAGE
+
 COMMANDS = {
     "run": ("an experiment", "all sections of an experiment file, in order, then the report"),
     "generate": ("an experiment", "draw instances of a problem, solve them, write a dataset"),
@@ -74,7 +74,7 @@ def call(command: str, rest: list[str]) -> int:
     debug = "--debug" in rest or os.environ.get("PDEFLOW_DEBUG", "") not in ("", "0")
     rest = [word for word in rest if word != "--debug"]
     try:
-        module = "fit" if command in ("validate", "test", "predict") else command
+        module = "trained_commands" if command in ("validate", "test", "predict") else command
         return int(importlib.import_module(f"pdeflow.cli.{module}").main(rest, command))
     except KeyboardInterrupt:
         return complain(command, "interrupted; finished files are kept", INTERRUPTED)

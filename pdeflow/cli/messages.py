@@ -9,7 +9,7 @@ import re
 import traceback
 from pathlib import Path
 
-from pdeflow.cli.main import BAD_DATA, INTERNAL, USAGE
+from pdeflow.cli.exit_codes import BAD_DATA, INTERNAL, USAGE
 from pdeflow.errors import DataError, UsageError
 
 NOISE = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pdeflow.cli.main import OK
+from pdeflow.cli.exit_codes import OK
 from pdeflow.errors import UsageError
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pdeflow.cli import experiment
-from pdeflow.cli.main import OK
+from pdeflow.cli.exit_codes import OK
 from pdeflow.errors import UsageError
 
 BEGUN, DONE = "begun.json", "done.json"

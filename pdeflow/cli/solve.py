@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 from jsonargparse import ArgumentParser
 
 from pdeflow.cli import experiment
-from pdeflow.cli.main import NOT_CONVERGED, OK
+from pdeflow.cli.arrays import read_array, write_array
+from pdeflow.cli.exit_codes import NOT_CONVERGED, OK
 from pdeflow.cli.progress import progress
 from pdeflow.errors import UsageError
 
@@ -43,6 +43,12 @@ def parser(with_problem: bool) -> ArgumentParser:
     p.add_argument("--rhs", type=str | None, default=None, help="b as .npy or .mtx; A times ones by default.")
     p.add_argument("--grid", type=list[int], default=[64, 64], help="Cells per axis, for a problem.")
     p.add_argument("--instance", type=int, default=0, help="Number of the unseen instance, for a problem.")
+    add_method_arguments(p)
+    return p
+
+
+def add_method_arguments(p: ArgumentParser) -> None:
+    """Add what says how to solve, and what to write."""
     p.add_argument("--method", type=str, default="auto", help=f"One of {', '.join(METHODS)}.")
     p.add_argument(
         "--preconditioner",
@@ -77,7 +83,6 @@ def parser(with_problem: bool) -> ArgumentParser:
     )
     p.add_argument("--out", type=str | None, default=None, help="Where to write x (.npy).")
     p.add_argument("--run", type=str | None, default=None, help="Run folder for summary and pictures.")
-    return p
 
 
 def main(argv: list[str], command: str = "solve") -> int:
@@ -235,28 +240,6 @@ def choose_preconditioner(name: str) -> Any:
     from pdeflow.run_folder import load
 
     return load(name, kind="preconditioner").network
-
-
-def read_array(path: str | None, what: str) -> np.ndarray | None:
-    """Read an array from .npy, or return None."""
-    if path is None:
-        return None
-    try:
-        return np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise UsageError(f"--{what}: file {path} not found") from error
-    except ValueError as error:
-        raise UsageError(f"--{what}: {path} is not a .npy array ({error})") from error
-
-
-def write_array(path: Path, x: np.ndarray) -> None:
-    """Write an array as .npy, aside first."""
-    import os
-
-    aside = path.with_name(f".{path.name}.{os.getpid()}.npy")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(aside, x)
-    os.replace(aside, path)
 
 
 def monitor(display: Any, rtol: float) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pdeflow.cli.arrays import write_array
 from pdeflow.cli.progress import progress
 
 
@@ -123,7 +124,6 @@ def write_run(
     unseen: dict[str, Any] | None,
 ) -> None:  # fmt: skip
     """Write summary, solution and pictures into the run folder."""
-    from pdeflow.cli.solve import write_array
     from pdeflow.report import plot_residuals, plot_solution, plot_solver_times
     from pdeflow.run_folder import write_json
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from pdeflow.cli import experiment
+from pdeflow.cli.exit_codes import OK
 from pdeflow.cli.fit import check_checkpoint
-from pdeflow.cli.main import OK
 from pdeflow.errors import DataError, UsageError
 from pdeflow.run_folder import Stages
 

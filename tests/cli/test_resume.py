@@ -64,16 +64,26 @@ def epochs_of(checkpoint):
         return 0
 
 
+def listen_to_interrupts():
+    """A shell starts its background jobs, a test run among them, with SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupted_training_says_how_to_resume(experiment, tmp_path):
     with inside(tmp_path):
         Path("fit.yaml").write_text(
             settings(experiment).replace(f"max_epochs: {EPOCHS}", "max_epochs: 100000")
         )
         command = [sys.executable, "-m", "pdeflow", "fit", "-c", "fit.yaml", "--out", "run"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        while process.poll() is None and not Path("run/fit/checkpoints/last.ckpt").exists():
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=60)
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=listen_to_interrupts
+        )  # fmt: skip
+        try:
+            while process.poll() is None and not Path("run/fit/checkpoints/last.ckpt").exists():
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=60)
+        finally:
+            process.kill()
         assert process.returncode == 130
         assert "pdeflow fit -c run/fit/config.yaml --out run --ckpt_path last" in error
