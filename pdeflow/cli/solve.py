@@ -117,7 +117,12 @@ def solve_from(config: dict[str, Any], overrides: list[str], quiet: bool = False
     Returns:
         Exit code.
     """
-    p = parser(bool(config) or any(word.startswith("--problem") for word in overrides))
+    from_problem = bool(config) or any(word.startswith("--problem") for word in overrides)
+    if not from_problem and "--help-all" not in overrides and (not overrides or overrides[0].startswith("-")):
+        raise UsageError(
+            "name a matrix file first (pdeflow solve A.mtx), or a settings file with -c; see pdeflow solve --help"
+        )
+    p = parser(from_problem)
     if "--help-all" in overrides:
         p.print_help()
         return OK
@@ -223,7 +228,7 @@ def read_system(settings: Any) -> tuple[Any, str]:
     if settings.project and basis is not None:
         system = replace(system, b=system.b - basis @ (basis.T @ system.b))
     return system, f"{settings.matrix}: {describe(system.A)}" + (
-        "" if b is not None else "; b = A times ones"
+        "" if b is not None else f"; b = A times {'0 … 1' if system.nullspace is not None else 'ones'}"
     )
 
 

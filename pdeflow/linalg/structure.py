@@ -49,7 +49,11 @@ class Structure:
             if self.symmetric
             else "nonsymmetric"
         )
-        definite = {True: "positive definite", False: "indefinite or negative", None: "definiteness unknown"}
+        definite = {
+            True: f"positive {'semi' if self.constant_nullspace else ''}definite",
+            False: "indefinite or negative",
+            None: "definiteness unknown",
+        }
         words = [
             f"n = {self.n:,}",
             f"{self.nnz:,} entries" if self.nnz is not None else "operator",
@@ -141,7 +145,9 @@ def _dominant(A: Any, diagonal: np.ndarray, row_sums: np.ndarray, singular: bool
     margin = (2 * diagonal - row_sums) / diagonal  # diagonal minus radius, relative
     if np.any(margin < -1e-13):
         return False
-    pattern = sp.csr_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape)  # a complex entry has no real weight
+    pattern = sp.csr_array(
+        (np.ones(A.nnz), A.indices, A.indptr), shape=A.shape
+    )  # a complex entry has no real weight
     parts, label = connected_components(pattern, directed=False)
     strict = np.zeros(parts, dtype=bool)
     strict[label[margin > 1e-8]] = True
