@@ -52,8 +52,7 @@ def cg(
         if not curvature > 0:
             return _not_positive(x, norms, matvecs + 1, "p·Ap", curvature)
         alpha = rho / curvature
-        x += alpha * p
-        r, used = _update(A, b, x, r, alpha, Ap, len(norms), limits.target)
+        r, used = _update(A, b, x, r, alpha, p, Ap, len(norms), limits)
         norms.append(_norm(r))
         matvecs += 1 + used
         reason = limits.verdict(norms)
@@ -116,8 +115,7 @@ def flexible_cg(
                 f"M r lies in the span of earlier directions at step {len(norms)}",
             )
         alpha = np.vdot(p, r) / curvature
-        x += alpha * p
-        r, used = _update(A, b, x, r, alpha, Ap, len(norms), limits.target)
+        r, used = _update(A, b, x, r, alpha, p, Ap, len(norms), limits)
         matvecs += used
         kept = [*kept, (p, Ap, curvature)][-window:] if window else []
         norms.append(_norm(r))
@@ -126,13 +124,16 @@ def flexible_cg(
 
 
 def _update(
-    A: Any, b: np.ndarray, x: np.ndarray, r: np.ndarray, alpha: Any, Ap: np.ndarray, step: int, target: float
-) -> tuple[np.ndarray, int]:
-    """Return the new residual, recomputed now and then and where it claims to have converged, and the products spent."""
+    A: Any, b: np.ndarray, x: np.ndarray, r: np.ndarray, alpha: Any, p: np.ndarray, Ap: np.ndarray, step: int, limits: Limits
+) -> tuple[np.ndarray, int]:  # fmt: skip
+    """Move x in place; return the new residual, recomputed now and then and where it claims to have converged, and the products spent."""
+    x += alpha * p
     r = r - alpha * Ap
-    if step % RECOMPUTE and _norm(r) > target:
+    if step % RECOMPUTE and _norm(r) > limits.target:
         return r, 0
-    return b - A @ x, 1
+    true = b - A @ x
+    limits.recomputed(true, r, x, _norm(Ap) / _norm(p))
+    return true, 1
 
 
 def _not_positive(x: np.ndarray, norms: list[float], matvecs: int, what: str, value: float) -> Outcome:

@@ -92,6 +92,20 @@ def _automatic(system: LinearSystem) -> list[Attempt]:
     return [*direct, iterative] if fast else [iterative, *direct]
 
 
+def rescue(system: LinearSystem) -> list[Attempt]:
+    """Return what takes over from a preconditioner object that fails.
+
+    Args:
+        system: The system.
+
+    Returns:
+        Multigrid CG where A is known to be positive definite, else what "auto" would try.
+    """
+    if system.assembled and system.symmetric and system.positive_definite:
+        return [Attempt("cg", "amg")]
+    return _automatic(system)
+
+
 def _direct(system: LinearSystem) -> list[Attempt]:
     """Offer the direct solver where the matrix is regular and a factorization fits."""
     if system.nullspace is not None or why_too_dear(estimate_cost(system), PATIENCE):

@@ -12,12 +12,14 @@ import numpy as np
 from pdeflow.errors import UsageError
 from pdeflow.linalg.choice import PATIENCE, why_too_dear
 from pdeflow.linalg.direct import estimate_cost
-from pdeflow.linalg.solution import Solution
+from pdeflow.linalg.solution import Reason, Solution
 from pdeflow.linalg.solve import solve
 from pdeflow.linalg.system import LinearSystem
 
 SHORT, REPEATS = 0.3, 3
 """A solve below SHORT seconds is timed REPEATS times after a warm-up, and the median is reported."""
+
+OWN_MERIT = (Reason.converged, Reason.zero_rhs)
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,8 @@ def compare(
 
 
 def fastest(rows: Sequence[Row]) -> Row | None:
-    """Return the verified row with the fewest seconds, set-up included, or None."""
-    good = [row for row in rows if row.solution is not None and row.solution.converged]
+    """Return the row with the fewest seconds, set-up included, that converged without another method's help, or None."""
+    good = [row for row in rows if row.solution is not None and row.solution.reason in OWN_MERIT]
     return min(good, key=lambda row: row.seconds, default=None)
 
 

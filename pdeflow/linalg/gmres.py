@@ -1,7 +1,7 @@
-"""Restarted flexible GMRES for any matrix and any preconditioner, and MINRES for symmetric indefinite ones.
+"""Restarted flexible GMRES for any matrix and any preconditioner.
 
 Saad, Iterative Methods for Sparse Linear Systems, 2nd ed., algorithm 9.6 (right preconditioning: the small residual is the
-true one up to rounding). MINRES is SciPy's.
+true one up to rounding).
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.sparse.linalg as sla
 
 from pdeflow.linalg.iteration import Limits, Outcome
 from pdeflow.linalg.solution import Reason
@@ -79,46 +78,3 @@ def _cycle(
             break
         V[k + 1] = w / H[k + 1, k]
     return x + y @ Z[: len(y)], found, k + 1, reason
-
-
-def minres(A: Any, b: np.ndarray, x0: np.ndarray, M: Any, limits: Limits) -> Outcome:
-    """Solve A x = b for real symmetric A, also indefinite or singular and compatible.
-
-    SciPy's rule divides by ||A|| ||x||, so it is called with ever smaller tolerances until the true residual decides.
-
-    Args:
-        A: Real symmetric matrix.
-        b: Right-hand side, shape (n,).
-        x0: Initial guess.
-        M: Symmetric positive definite preconditioner, or None.
-        limits: Stopping rule.
-
-    Returns:
-        The outcome.
-    """
-    x, norms, matvecs = x0.copy(), [float(np.linalg.norm(b - A @ x0))], 1
-    reason, tolerance = limits.verdict(norms), 0.1 * limits.target / max(limits.size, 1e-300)
-    operator = None if M is None else sla.LinearOperator(A.shape, matvec=lambda r: M @ r, dtype=b.dtype)
-
-    def count(xk: np.ndarray) -> None:
-        nonlocal matvecs, x
-        matvecs += 1
-        norms.append(norms[-1])
-        verdict = limits.verdict(norms)
-        if verdict is not None:
-            x = xk.copy()
-            raise StopIteration(verdict)
-
-    for _ in range(4):
-        if reason is not None:
-            break
-        try:
-            x, _ = sla.minres(A, b, x0=x, rtol=tolerance, maxiter=limits.maxiter, M=operator, callback=count)
-        except StopIteration as stop:  # the limits, met inside
-            reason = stop.value
-            norms[-1] = float(np.linalg.norm(b - A @ x))
-            break
-        norms[-1] = float(np.linalg.norm(b - A @ x))
-        matvecs += 1
-        reason, tolerance = limits.verdict(norms), tolerance * 1e-2
-    return Outcome(x, reason or Reason.stagnated, norms, matvecs)

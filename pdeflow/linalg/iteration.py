@@ -13,6 +13,8 @@ from pdeflow.linalg.solution import Reason
 
 RECOMPUTE = 50
 """Steps between recomputations of b - A x: the short recurrence drifts (specification linear_solvers.md, section 2.2)."""
+DRIFTS = 5
+"""Recomputations in a row at which rounding makes up the residual before the loop ends as stagnated."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Limits:
         deadline: Value of time.perf_counter() at which to stop, or None.
         callback: Called after each step; a true answer stops.
         guard: Whether to stop as stagnated when the residual falls too slowly.
+        drifts: Recomputations in a row at which rounding made up the residual.
+        gain: Largest ||A p|| / ||p|| seen at a recomputation, a lower bound of ||A||.
     """
 
     target: float
@@ -79,6 +83,25 @@ class Limits:
     callback: Callback | None = None
     guard: bool = False
     start: float = field(default_factory=time.perf_counter)
+    drifts: int = 0
+    gain: float = 0.0
+
+    def recomputed(self, true: np.ndarray, recurred: np.ndarray, x: np.ndarray, gain: float) -> None:
+        """Count how often in a row rounding makes up the residual: it is drift, or as small as b - A x is uncertain.
+
+        Args:
+            true: b - A x, shape (n,).
+            recurred: What the short recurrence believed.
+            x: Iterate.
+            gain: ||A p|| / ||p|| of the last direction.
+
+        Reference: specs/linear_solvers.md, sections 2.2 and 2.3 (attainable accuracy eps ||A|| ||x||).
+        """
+        self.gain = max(self.gain, gain)
+        size = float(np.linalg.norm(true))
+        floor = 10 * float(np.finfo(true.dtype).eps) * self.gain * float(np.linalg.norm(x))
+        rounding = size <= floor or float(np.linalg.norm(true - recurred)) > 0.5 * size
+        self.drifts = self.drifts + 1 if rounding else 0
 
     def verdict(self, norms: list[float]) -> Reason | None:
         """Return why to stop after the newest norm, or None to go on; `converged` is a claim to be verified.
@@ -99,7 +122,7 @@ class Limits:
             state = State(k, norm, norm / (self.size or 1.0), time.perf_counter() - self.start)
             if self.callback(state):
                 return Reason.stopped
-        if self.guard and stagnates(norms):
+        if self.drifts >= DRIFTS or (self.guard and stagnates(norms)):
             return Reason.stagnated
         return None
 

@@ -24,10 +24,13 @@ def read_matrix(path: str | Path) -> Any:
 
     Raises:
         UsageError: If the file is missing or of an unknown kind.
-        DataError: If it cannot be read.
+        DataError: If it cannot be read, is not a matrix of numbers, or has an entry that is not finite.
     """
     A = _read(Path(path), {".mtx": scipy.io.mmread, ".npz": sp.load_npz, ".npy": _read_dense})
+    if A.ndim != 2 or A.dtype.kind not in "iubfc":
+        raise DataError(f"{path} holds shape {A.shape} of {A.dtype}, expected a matrix of numbers")
     A = sp.csr_array(A)
+    _check_finite(A.data, path)
     return A.astype(np.float64) if A.dtype.kind in "iub" else A
 
 
@@ -43,10 +46,19 @@ def read_vector(path: str | Path, n: int) -> np.ndarray:
 
     Raises:
         UsageError: If the file is missing, or the length is not n.
-        DataError: If it cannot be read.
+        DataError: If it cannot be read or has an entry that is not finite.
     """
     b = _read(Path(path), {".npy": _read_dense, ".mtx": scipy.io.mmread})
-    return as_vector(b.toarray() if sp.issparse(b) else b, n, "b")
+    b = b.toarray() if sp.issparse(b) else b
+    if b.dtype.kind in "fc":
+        _check_finite(b, path)
+    return as_vector(b, n, "b")
+
+
+def _check_finite(values: np.ndarray, path: str | Path) -> None:
+    bad = int(np.count_nonzero(~np.isfinite(values)))
+    if bad:
+        raise DataError(f"{path} has {bad} entries that are NaN or infinite; write the file anew")
 
 
 def _read(path: Path, readers: dict[str, Any]) -> Any:

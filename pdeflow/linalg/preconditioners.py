@@ -184,19 +184,44 @@ def build(spec: Any, system: LinearSystem) -> Preconditioner:
         return _by_name(spec or "none", system)
     if isinstance(spec, Preconditioner):
         return spec
-    M = spec.setup(system) if hasattr(spec, "setup") else spec
+    M = _set_up(spec, system)
     if not hasattr(M, "__matmul__"):
         raise UsageError(
             f"preconditioner {type(spec).__name__} has neither setup(system) nor @; pass M with M @ r ≈ A⁻¹ r"
         )
     if tuple(getattr(M, "shape", system.A.shape)) != tuple(system.A.shape):
         raise UsageError(f"preconditioner has shape {M.shape}, the matrix {system.A.shape}")
+    apply = _careful(M, system.n)
     flags = {name: getattr(M, name, None) for name in ("linear", "symmetric", "positive")}
     if any(value is None for value in flags.values()):
-        found = probe(M, system)
+        found = probe(Preconditioner("", apply, system.A.shape), system)
         flags = {name: found[name] if value is None else value for name, value in flags.items()}
     name = getattr(M, "name", type(spec).__name__)
-    return Preconditioner(name, lambda r: np.asarray(M @ r), system.A.shape, **flags)
+    return Preconditioner(name, apply, system.A.shape, **flags)
+
+
+def _set_up(spec: Any, system: LinearSystem) -> Any:
+    """Adapt an object of others to the system; its own complaint that it does not fit becomes a UsageError."""
+    if hasattr(spec, "setup"):
+        try:
+            return spec.setup(system)
+        except UsageError:
+            raise
+        except ValueError as error:
+            raise UsageError(f"{type(spec).__name__} does not fit this system: {error}") from error
+    return spec.aspreconditioner() if hasattr(spec, "aspreconditioner") else spec  # PyAMG's solvers
+
+
+def _careful(M: Any, n: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Apply M to a copy, for it may overwrite what it gets, and check what comes back."""
+
+    def apply(r: np.ndarray) -> np.ndarray:
+        z = np.asarray(M @ r.copy())
+        if z.shape != (n,):
+            raise UsageError(f"the preconditioner returned shape {z.shape} for a vector of {n} entries")
+        return z
+
+    return apply
 
 
 def _by_name(name: str, system: LinearSystem) -> Preconditioner:

@@ -13,13 +13,15 @@ import numpy as np
 
 from pdeflow.errors import UsageError
 from pdeflow.linalg.cg import cg, flexible_cg
-from pdeflow.linalg.choice import Attempt, attempts, fitting_method, why_too_dear
+from pdeflow.linalg.choice import Attempt, attempts, fitting_method, rescue, why_too_dear
 from pdeflow.linalg.direct import estimate_cost, factorize
-from pdeflow.linalg.gmres import fgmres, minres
+from pdeflow.linalg.gmres import fgmres
 from pdeflow.linalg.iteration import Callback, Limits, Outcome
+from pdeflow.linalg.minres import minres
+from pdeflow.linalg.nullspace import check_nullspace, unreachable_part
 from pdeflow.linalg.preconditioners import Preconditioner, build
 from pdeflow.linalg.solution import Reason, Solution, verify
-from pdeflow.linalg.system import LinearSystem, as_vector, linear_system
+from pdeflow.linalg.system import LinearSystem, as_basis, as_vector, linear_system
 
 METHODS = ("auto", "cg", "fcg", "gmres", "fgmres", "minres", "direct")
 ATTAINABLE = {np.dtype(np.float32): 1e-6, np.dtype(np.complex64): 1e-6}
@@ -58,31 +60,33 @@ def solve(
     system = A if isinstance(A, LinearSystem) else linear_system(A, b, nullspace)
     if isinstance(A, LinearSystem) and b is not None:
         system = replace(A, b=as_vector(b, A.n, "b"))
+    if isinstance(A, LinearSystem) and nullspace is not None:
+        system = replace(system, nullspace=as_basis(nullspace, system.n))
     _check_arguments(system, method, rtol, atol, maxiter, guard)
     start = np.zeros(system.n) if x0 is None else as_vector(x0, system.n, "x0")
     if not np.any(system.b) and atol == 0:
         return verify(
             system, np.zeros(system.n, dtype=_double(system)), Reason.zero_rhs, rtol=rtol, method=method
         )
-    refused = _incompatible(system, rtol)
+    refused = _incompatible(system, rtol, atol) if system.symmetric else None
     if refused is not None:
         return refused
     if method == "auto":
         tries = attempts(system, preconditioner)
     else:
         named = "none" if method == "direct" else preconditioner
-        tries = [Attempt("fgmres" if method == "gmres" else method, _default(named, method))]
+        tries = [Attempt("fgmres" if method == "gmres" else method, _default(named, method, system))]
     if _guarded(preconditioner, guard):
-        tries = [
-            tries[0],
-            Attempt("cg", "amg" if system.assembled else "none")
-            if system.symmetric
-            else Attempt("fgmres", "ilu"),
-        ]
+        tries = [tries[0], *rescue(system)]
     run = _Run(
         system, start, rtol, atol, maxiter, timeout, restart, callback, asked=method != "auto", guard=guard
     )
-    return run.over(tries)
+    found = run.over(tries)
+    if found.converged or system.symmetric or system.nullspace is None:
+        return found
+    return (
+        _incompatible(system, rtol, atol) or found
+    )  # the left null space is dear, so it is sought only on failure
 
 
 class _Run:
@@ -93,8 +97,10 @@ class _Run:
         restart: int, callback: Callback | None, asked: bool, guard: str,
     ) -> None:  # fmt: skip
         dtype = _double(system)
-        same = system.dtype == dtype
-        self.system = system if same else replace(system, A=system.A.astype(dtype), b=system.b.astype(dtype))
+        cast = system.assembled and system.A.dtype != dtype  # an operator is taken as it is
+        self.system = replace(
+            system, A=system.A.astype(dtype) if cast else system.A, b=system.b.astype(dtype)
+        )
         self.x, self.rtol, self.atol, self.restart = x0.astype(dtype), rtol, atol, restart
         self.maxiter = min(10 * system.n, 10_000) if maxiter is None else maxiter
         self.deadline = None if timeout is None else time.perf_counter() + timeout
@@ -207,22 +213,19 @@ def _joined(first: Solution, second: Solution) -> Solution:
     )  # fmt: skip
 
 
-def _incompatible(system: LinearSystem, rtol: float) -> Solution | None:
-    """Refuse a b that a symmetric singular A cannot reach."""
-    basis = system.null_basis() if system.symmetric else None
-    if basis is None:
+def _incompatible(system: LinearSystem, rtol: float, atol: float) -> Solution | None:
+    """Refuse a b that a singular A cannot reach."""
+    part = unreachable_part(system)
+    size = float(np.linalg.norm(system.b))
+    if part is None or part <= max(rtol * size, atol):
         return None
-    part = float(np.linalg.norm(basis.conj().T @ system.b) / np.linalg.norm(system.b))
-    if part <= rtol:
-        return None
-    detail = f"b has a component of relative size {part:.1e} in the null space of A; {Reason.incompatible_nullspace.value}"
+    detail = (
+        f"b has a component of relative size {part / size:.1e} in the left null space of A; "
+        f"{Reason.incompatible_nullspace.value}"
+    )
+    zero = np.zeros(system.n, dtype=_double(system))
     return verify(
-        system,
-        np.zeros(system.n, dtype=_double(system)),
-        Reason.incompatible_nullspace,
-        rtol=rtol,
-        method="none",
-        detail=detail,
+        system, zero, Reason.incompatible_nullspace, rtol=rtol, atol=atol, method="none", detail=detail
     )
 
 
@@ -241,18 +244,30 @@ def _check_arguments(
         raise UsageError(f"maxiter must be at least 1, got {maxiter}")
     least = ATTAINABLE.get(np.dtype(system.A.dtype), 1e-15)
     if rtol < least and atol == 0:
+        advice = "convert A to float64" if least > 1e-15 else f"ask for {least:.0e} or more"
         raise UsageError(
-            f"rtol {rtol:.0e} cannot be reached in {system.A.dtype} (about {least:.0e} can); convert A to float64"
+            f"rtol {rtol:.0e} cannot be reached in {system.A.dtype} (about {least:.0e} can); {advice}"
         )
+    largest = float(np.abs(system.b).max())
+    if largest and not 1e-100 < largest < 1e100:
+        raise UsageError(
+            f"the largest entry of b is {largest:.0e}, whose square a float64 cannot hold; "
+            "divide b by it, and multiply x"
+        )
+    if method == "minres" and np.issubdtype(system.dtype, np.complexfloating):
+        raise UsageError(f"minres is for real systems, this one is {system.dtype}; use method='fgmres'")
+    check_nullspace(system)
 
 
 def _guarded(preconditioner: Any, guard: str) -> bool:
     return guard == "switch" and not isinstance(preconditioner, str) and preconditioner is not None
 
 
-def _default(preconditioner: Any, method: str) -> Any:
+def _default(preconditioner: Any, method: str, system: LinearSystem) -> Any:
     if not (isinstance(preconditioner, str) and preconditioner == "auto"):
         return preconditioner
+    if not system.assembled:
+        return "none"
     return {"cg": "amg", "fcg": "amg", "gmres": "ilu", "fgmres": "ilu"}.get(method, "none")
 
 

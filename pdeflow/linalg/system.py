@@ -150,6 +150,23 @@ def as_vector(v: Any, n: int, name: str) -> np.ndarray:
     return v
 
 
+def as_basis(nullspace: Any, n: int) -> np.ndarray | None:
+    """Turn what a user says about the null space into a basis.
+
+    Args:
+        nullspace: Basis (n,) or (n, k), "constant" or "none".
+        n: Number of unknowns.
+
+    Raises:
+        UsageError: If it is another word.
+    """
+    if not isinstance(nullspace, str):
+        return np.asarray(nullspace)
+    if nullspace not in ("constant", "none"):
+        raise UsageError(f"nullspace {nullspace!r} is unknown; use 'constant', 'none' or an array")
+    return np.ones(n) if nullspace == "constant" else None
+
+
 def linear_system(A: Any, b: Any = None, nullspace: Any = None) -> LinearSystem:
     """Build a system from a raw matrix: promote integers, convert to CSR and detect the structure of A.
 
@@ -174,11 +191,9 @@ def linear_system(A: Any, b: Any = None, nullspace: Any = None) -> LinearSystem:
     check_matrix(A)
     n = A.shape[0]
     structure = describe(A)
-    if isinstance(nullspace, str):
-        if nullspace not in ("constant", "none"):
-            raise UsageError(f"nullspace {nullspace!r} is unknown; use 'constant', 'none' or an array")
-        nullspace = np.ones(n) if nullspace == "constant" else None
-    elif nullspace is None and structure.constant_nullspace:
+    if nullspace is not None:
+        nullspace = as_basis(nullspace, n)
+    elif structure.constant_nullspace:
         nullspace = np.ones(n)
     if b is None:
         b = A @ (np.linspace(0, 1, n) if structure.constant_nullspace else np.ones(n)).astype(A.dtype)
