@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +29,23 @@ def main(argv: list[str], command: str = "evaluate") -> int:
     """
     rest = [word for word in argv if word not in ("-q", "-v")]
     data, split = experiment.take(rest, "--data"), experiment.take(rest, "--split") or "test"
+    trust = experiment.take(rest, "--trust")
     if len(rest) != 1 or rest[0].startswith("-"):
         raise UsageError(
             f"expected one run folder: pdeflow evaluate RUN [--data DIR] [--split test], got {rest}"
         )
-    print(evaluate(rest[0], data, split))
+    print(evaluate(rest[0], data, split, [trust] if trust else []))
     return OK
 
 
-def evaluate(run: str | Path, data: str | None = None, split: str = "test") -> str:
+def evaluate(run: str | Path, data: str | None = None, split: str = "test", trust: Sequence[str] = ()) -> str:
     """Compare predictions with a dataset's solutions, estimate their errors, write RUN/evaluate and the pictures.
 
     Args:
         run: RUN or RUN/STAGE.
         data: Dataset; by default the one the operator was trained on.
         split: Which part of it.
+        trust: Further prefixes of class paths that may be instantiated.
 
     Returns:
         Lines for people.
@@ -54,7 +57,7 @@ def evaluate(run: str | Path, data: str | None = None, split: str = "test") -> s
     from pdeflow.run_folder import load, write_json
     from pdeflow.tasks.accuracy import accuracy
 
-    trained = load(run, kind="operator")
+    trained = load(run, kind="operator", trust=trust)
     root = Path(data) if data else default_data(trained.stage)
     dataset = PDEDataset(root, split)
     a, u = dataset.tensors()

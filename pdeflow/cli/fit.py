@@ -73,12 +73,12 @@ def fit(
         raise UsageError(
             f"{folder} holds a training already; resume it with --ckpt_path last, or choose another --out"
         )
-    trainer = make_trainer(cli, folder, quiet)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_yaml(folder / "config.yaml", cli.resolved())
-    write_json(folder / "run.json", provenance(sys.argv[1:], int(cli.config.seed_everything)))
     start = time.monotonic()
     with removed_if_empty(folder, None if out else run), kept_metrics(folder):
+        trainer = make_trainer(cli, folder, quiet)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_yaml(folder / "config.yaml", cli.resolved())
+        write_json(folder / "run.json", provenance(sys.argv[1:], int(cli.config.seed_everything)))
         code = run_trainer(trainer, cli, resume, folder)
     if out is None:
         point_latest(run)
@@ -148,7 +148,7 @@ def make_trainer(cli: Any, folder: Path, quiet: bool) -> Any:
 
     from pdeflow.cli.callbacks import PlainProgress, RateLog, checkpoints
 
-    extra: list[Any] = [checkpoints(folder, getattr(cli.model, "monitor", None)), RateLog()]
+    extra: list[Any] = [checkpoints(folder, monitor_of(cli)), RateLog()]
     bar = sys.stdout.isatty() and not quiet
     extra += [] if bar or quiet else [PlainProgress()]
     config = dict(cli.config_init["trainer"])
@@ -157,6 +157,12 @@ def make_trainer(cli: Any, folder: Path, quiet: bool) -> Any:
         config["logger"] = CSVLogger(folder, name="", version="logs")
     config |= {"enable_progress_bar": bar, "default_root_dir": str(folder)}
     return cli.trainer_class(**config)
+
+
+def monitor_of(cli: Any) -> str | None:
+    """Return the metric that chooses the best weights, or None where the dataset has no validation split."""
+    validated = cli.datamodule is None or getattr(cli.datamodule, "has_validation", True)
+    return getattr(cli.model, "monitor", None) if validated else None
 
 
 def run_trainer(trainer: Any, cli: Any, resume: Path | None, folder: Path) -> int:
@@ -176,6 +182,9 @@ def run_trainer(trainer: Any, cli: Any, resume: Path | None, folder: Path) -> in
     """
     hint = f"resume with: pdeflow fit -c {folder / 'config.yaml'} --out {folder.parent} --ckpt_path last"
     hint += f" --stage {folder.name.split('.', 1)[1]}" if "." in folder.name else ""
+    from pdeflow.cli.trainer_cli import quiet_libraries
+
+    quiet_libraries()
     if resume is not None:
         check_checkpoint(resume, cli.model)
     with contextlib.suppress(SystemExit):  # Lightning's graceful end of an interrupted training

@@ -74,7 +74,9 @@ def call(command: str, rest: list[str]) -> int:
     debug = "--debug" in rest or os.environ.get("PDEFLOW_DEBUG", "") not in ("", "0")
     rest = [word for word in rest if word != "--debug"]
     if "" not in sys.path and os.getcwd() not in sys.path:
-        sys.path.insert(0, "")  # a settings file may name classes of modules in this folder, as with python -m
+        sys.path.insert(
+            0, ""
+        )  # a settings file may name classes of modules in this folder, as with python -m
     try:
         module = "trained_commands" if command in ("validate", "test", "predict") else command
         return int(importlib.import_module(f"pdeflow.cli.{module}").main(rest, command))

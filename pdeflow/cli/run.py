@@ -130,12 +130,24 @@ def run_stage(name: str, content: Mapping[str, Any], run: Path) -> int:
         return fit.fit(settings, [], name, str(run), "last" if last else None, False)
     if command == "evaluate":
         target = run / settings["stage"] if "stage" in settings else run
-        data = settings.get("data")
-        return evaluate.main([str(target), *(["--data", data] if data else [])])
+        print(
+            evaluate.evaluate(
+                target, settings.get("data"), settings.get("split", "test"), own_modules(content)
+            )
+        )
+        return OK
     wanted = str(settings.get("preconditioner", ""))
     if wanted.startswith("fit") and (run / wanted).is_dir():
         settings = {**settings, "preconditioner": str(run / wanted)}
     return solve.solve_from(settings, [f"--run={run}"])
+
+
+def own_modules(content: Any) -> list[str]:
+    """Return the modules of all class paths of an experiment: who runs a settings file trusts what it names."""
+    if isinstance(content, Mapping):
+        own = [str(content["class_path"]).rpartition(".")[0] + "."] if "class_path" in content else []
+        return own + [name for value in content.values() for name in own_modules(value)]
+    return [name for value in content for name in own_modules(value)] if isinstance(content, list) else []
 
 
 def stage_keys(content: Mapping[str, Any], sections: list[str]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from pdeflow.problems import Problem
 
 QUIET = (
     "jsonargparse", "does not have many workers", "log_every_n_steps", "logging interval", "LeafSpec", "tensorboard",
-    "callbacks used to create the checkpoint", "Checkpoint directory", "Experiment logs directory", "`val_dataloader`",
+    "callbacks used to create the checkpoint", "across ranks is zero", "Checkpoint directory", "Experiment logs directory", "`val_dataloader`",
 )  # fmt: skip
 """Parts of third-party warnings that say nothing about a run."""
 TRAINER = {

@@ -93,9 +93,14 @@ class PDEDataModule(LightningDataModule):
         part = Subset(data, range(self.n_train)) if self.n_train else data
         return DataLoader(part, batch_size=self.batch_size, sampler=EpochSampler(len(part), self.seed))
 
+    @property
+    def has_validation(self) -> bool:
+        """Whether the dataset has a validation split."""
+        return "valid" in self._any().info["splits"]
+
     def val_dataloader(self) -> Any:
         """Return the validation split in order, or nothing where the dataset has none."""
-        return self._in_order("valid") if "valid" in self._any().info["splits"] else []
+        return self._in_order("valid") if self.has_validation else []
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Return the test split in order."""

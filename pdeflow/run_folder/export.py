@@ -99,7 +99,7 @@ def instantiate(spec: Mapping[str, Any], trust: Sequence[str] = ()) -> Any:
     path = str(spec["class_path"])
     if not path.startswith((*TRUSTED, *trust)):
         raise UsageError(
-            f"class {path} is not under {', '.join(TRUSTED)}; allow it with trust=[{path.split('.')[0]!r}]"
+            f"class {path} is not under {', '.join(TRUSTED)}; allow it with --trust MODULE, or in Python trust=[{path.split('.')[0]!r}]"
         )
     module, _, name = path.rpartition(".")
     arguments = dict(spec.get("init_args") or {})
