@@ -175,10 +175,14 @@ def draw(root: Path) -> list[Path]:
     from pdeflow.report import plot_histograms, plot_samples
 
     folder = (root.parent if (root.parent / "figures").is_dir() else root) / "figures"
-    a, u = PDEDataset(root, "train").tensors()
+    data = PDEDataset(root, "train")
+    a, u = data.tensors()
     if a.ndim != 4:
         return []
-    names = ("a", "u")
+    names = (data.problem.inputs[0], data.problem.outputs[0])
     samples = plot_samples(folder / "samples.png", a[:, 0].numpy(), u[:, 0].numpy(), names)
-    every = {"input a (dimensionless)": a[:, 0].numpy(), "solution u (dimensionless)": u[:, 0].numpy()}
+    every = {
+        f"input {names[0]} (dimensionless)": a[:, 0].numpy(),
+        f"solution {names[1]} (dimensionless)": u[:, 0].numpy(),
+    }
     return [samples, plot_histograms(folder / "data_histograms.png", every)]

@@ -157,6 +157,15 @@ def write_run(
     if plain:
         pictures.append(plot_solver_times(figures / "solver_times.png", plain))
     if system.grid is not None and system.grid.ndim == 2:
-        field = solution.x.reshape(system.grid.shape)
-        pictures.append(plot_solution(figures / "solution.png", np.asarray(system.coefficient), field))
+        field, (name, values) = solution.x.reshape(system.grid.shape), input_field(settings, system)
+        pictures.append(plot_solution(figures / "solution.png", values, field, names=(name, "u")))
     print("  " + ", ".join(map(str, pictures)))
+
+
+def input_field(settings: Any, system: Any) -> tuple[str, np.ndarray]:
+    """Return name and values of what varies between the instances of the problem: a coefficient, or a source."""
+    from pdeflow import seeds
+
+    problem = settings.problem
+    instance = problem.sample(seeds.generator(settings.seed_everything, seeds.SOLVE, settings.instance))
+    return problem.inputs[0], instance.fields[problem.inputs[0]].on(system.grid).numpy()

@@ -34,15 +34,18 @@ def main(argv: list[str], command: str) -> int:
     folder = found.run / found.stage
     if not (folder / "config.yaml").is_file():
         raise DataError(f"{folder} has no config.yaml; it was not made by pdeflow fit")
+    from pdeflow.cli.trainer_cli import quiet_libraries
+
     cli, trainer = build(folder, rest[1:])
     path = Path(checkpoint) if checkpoint and checkpoint not in ("best", "last") else None
     path = path or folder / "checkpoints" / f"{checkpoint or 'best'}.ckpt"
     if not path.is_file():
         raise UsageError(f"checkpoint {path} not found; --ckpt_path takes best, last or a file")
     check_checkpoint(path, cli.model)
-    result = getattr(trainer, command)(
-        cli.model, datamodule=cli.datamodule, ckpt_path=path, weights_only=True
-    )
+    quiet_libraries()
+    silent = {} if command == "predict" else {"verbose": False}
+    run = getattr(trainer, command)
+    result = run(cli.model, datamodule=cli.datamodule, ckpt_path=path, weights_only=True, **silent)
     if command == "predict":
         print(write_predictions(result, Path(out) if out else folder / "predictions.pt"))
     else:

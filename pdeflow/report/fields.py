@@ -267,7 +267,7 @@ def plot_solution(
         raise ValueError(f"a, x: expected two fields (nx, ny), found {np.shape(a)}, {np.shape(x)}.")
     figure = new_figure(8.0, 3.5)
     for axes, field, name, title in zip(
-        figure.subplots(1, 2), pair, names, ("coefficient", "solution"), strict=True
+        figure.subplots(1, 2), pair, names, ("input", "solution"), strict=True
     ):
         show_field(axes, field, limits(field), extent=extent, unit=unit)
         axes.set_title(f"{title} {name}", fontsize=10)

@@ -108,7 +108,7 @@ def high_contrast():
 def l_shape():
     import skfem
 
-    return assembled(lambda x: 1.0 + 0 * x[0], skfem.MeshTri.init_lshaped().refined(7), skfem.ElementTriP1())
+    return assembled(lambda x: 1.0 + 0 * x[0], skfem.MeshTri.init_lshaped().refined(8), skfem.ElementTriP1())
 
 
 def elasticity():
