@@ -59,4 +59,4 @@ def test_a_comparison_skips_what_needs_too_much(tmp_path, capsys, monkeypatch):
 def test_a_matrix_file_is_solved_without_importing_torch(tmp_path):
     sp.save_npz(tmp_path / "A.npz", sp.csr_array(pyamg.gallery.poisson((12, 12), format="csr")))
     code = "import sys; from pdeflow.cli.main import main; main(['solve', 'A.npz', '-q']); sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
