@@ -142,7 +142,7 @@ def _winner(rows: Sequence[Row], rtol: float | None, named: str | None) -> list[
         findings.append(
             Finding(
                 "green",
-                f"The learned method {best.get('name')} won in seconds on this system "
+                f"The learned method won in seconds on this system: {best.get('name')} "
                 "(training time not counted).",
             )
         )
