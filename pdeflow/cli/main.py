@@ -101,7 +101,7 @@ def overview() -> str:
     for group in dict.fromkeys(group for group, _ in COMMANDS.values()):
         lines.append(f"{group}:")
         lines += [f"  pdeflow {name:<10} {text}" for name, (kind, text) in COMMANDS.items() if kind == group]
-    lines += ["", "Start with:  pdeflow run darcy_quickstart        (three to five minutes on a laptop)"]
+    lines += ["", "Start with:  pdeflow run darcy_quickstart        (about two minutes on a laptop)"]
     lines += ["More:        pdeflow COMMAND --help, --help-all for every option; --debug shows tracebacks"]
     return "\n".join(lines)
 
