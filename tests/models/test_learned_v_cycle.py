@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from pdeflow.discretization import diffusion_system
 from pdeflow.geometry import Grid
-from pdeflow.linalg import operators
+from pdeflow.linalg import Reason, operators, solve
 from pdeflow.losses.energy import log_energy_loss, mixed_noise
 from pdeflow.models.learned_v_cycle import LearnedVCycle, coarsen, prolong, restrict, setup_levels
 
@@ -158,6 +159,21 @@ def test_trained_weights_move_to_a_finer_grid():
             pcg_iterations(a, make().setup(system_of(a))) for make in (LearnedVCycle, trained_cycle)
         )
         assert trained <= 0.8 * untrained
+
+
+def test_the_guard_leaves_weights_that_do_not_fit_the_coefficient():
+    """White noise of contrast 1e4: trained on two phases, the cycle is worse than untrained; the guard takes multigrid."""
+    generator = torch.Generator().manual_seed(0)
+    a = torch.exp(9.2 * torch.rand(64, 64, generator=generator, dtype=torch.float64))
+    system = diffusion_system(Grid.unit((64, 64)), a, torch.ones_like(a))
+    unguarded, guarded, untrained = (
+        solve(system, method="fcg", preconditioner=make(), guard=guard, maxiter=400)
+        for make, guard in ((trained_cycle, "none"), (trained_cycle, "switch"), (LearnedVCycle, "none"))
+    )
+    assert untrained.iterations < unguarded.iterations
+    assert guarded.reason is Reason.converged_fallback
+    assert guarded.switched_at is not None
+    assert guarded.iterations < untrained.iterations
 
 
 def test_training_lowers_the_energy_loss():
