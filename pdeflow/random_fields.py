@@ -159,7 +159,7 @@ def field_amplitudes(
     """Return the standard deviation of each mode coefficient, shape (K,) * d; the constant mode is removed."""
     lengths = [high - low for low, high in zip(box.lower, box.upper, strict=True)]
     squares = [wavenumbers(kind, length, modes) ** 2 for length in lengths]
-    eigenvalue = sum(torch.meshgrid(*squares, indexing="ij"))
+    eigenvalue = torch.stack(torch.meshgrid(*squares, indexing="ij")).sum(0)
     s = tau ** (alpha - box.dim / 2) if scale is None else scale
     amplitude = s * (eigenvalue + tau**2) ** (-alpha / 2) / math.sqrt(math.prod(lengths))
     return torch.where(eigenvalue == 0, 0.0, amplitude)

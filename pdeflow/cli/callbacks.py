@@ -35,11 +35,8 @@ class RateLog(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, task: LightningModule, *_: Any) -> None:
         """Log at the trainer's interval."""
-        if (
-            trainer.logger is not None
-            and trainer.optimizers
-            and trainer.global_step % trainer.log_every_n_steps == 0
-        ):
+        every: int = getattr(trainer, "log_every_n_steps", 10)
+        if trainer.logger is not None and trainer.optimizers and trainer.global_step % every == 0:
             rate = trainer.optimizers[0].param_groups[0]["lr"]
             trainer.logger.log_metrics({"lr": float(rate)}, step=trainer.global_step)
 

@@ -196,6 +196,23 @@ def take(argv: list[str], option: str) -> str | None:
     return value
 
 
+def bracketed(argv: Sequence[str], option: str) -> list[str]:
+    """Let a list be given without brackets: --grid 64,64 and --grid=64,64 become --grid [64,64].
+
+    Args:
+        argv: Arguments.
+        option: Name with dashes.
+    """
+
+    def wrapped(before: str, word: str) -> str:
+        name, equals, value = word.partition("=")
+        if name == option and equals and "[" not in value:
+            return f"{option}=[{value}]"
+        return f"[{word}]" if before == option and "[" not in word else word
+
+    return [wrapped(before, word) for before, word in zip(["", *argv], argv, strict=False)]
+
+
 def settings(
     files: Sequence[str], command: str, stage: str | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:

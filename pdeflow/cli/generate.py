@@ -71,6 +71,7 @@ def main(argv: list[str], command: str = "generate") -> int:
         if w not in ("-q", "-v")
     ]
     rest = ["--seed_everything=" + w.partition("=")[2] if w.startswith("--seed=") else w for w in rest]
+    rest = experiment.bracketed(rest, "--grid")
     single = experiment.take(rest, "--count") if not any("{" in w for w in rest) else None
     if "--help-all" in rest:
         parser().print_help()

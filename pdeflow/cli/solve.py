@@ -98,10 +98,7 @@ def main(argv: list[str], command: str = "solve") -> int:
     files, rest = experiment.split_files(argv)
     quiet = "-q" in rest
     rest = [{"--project": "--project=true"}.get(word, word) for word in rest if word not in ("-q", "-v")]
-    rest = [
-        f"[{word}]" if before == "--grid" and "[" not in word else word
-        for before, word in zip(["", *rest], rest, strict=False)
-    ]
+    rest = experiment.bracketed(rest, "--grid")
     config, _ = experiment.settings(files, "solve")
     return solve_from(config, rest, quiet)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -59,8 +60,9 @@ def _read(file: h5py.File, path: Path) -> Shard:
     bounds = tuple((float(low), float(high)) for low, high in file.attrs["grid_bounds"])
     periodic = tuple(bool(wraps) for wraps in file.attrs["grid_periodic"])
     seed = int(file.attrs["root_seed"])
+    location: Any = str(file.attrs["grid_location"])  # Grid refuses what is neither "cell" nor "node"
     return Shard(
-        name=str(file.attrs["dataset_name"]), grid=Grid(shape, bounds, periodic, str(file.attrs["grid_location"])),
+        name=str(file.attrs["dataset_name"]), grid=Grid(shape, bounds, periodic, location),
         inputs=inputs, outputs=outputs, samples={name: column[()] for name, column in file.get("samples", {}).items()},
         problem=json.loads(file.attrs["problem"]), equation=str(file.attrs["equation"]),
         units={name: str(file["t0_fields"][name].attrs["units"]) for name in [*inputs, *outputs]},

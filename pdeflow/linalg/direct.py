@@ -125,8 +125,11 @@ def factorize(system: LinearSystem) -> tuple[Callable[[np.ndarray], np.ndarray],
 
 def _cholmod(A: Any) -> Callable[[np.ndarray], np.ndarray]:
     """Factor with CHOLMOD's supernodal method."""
-    from kvxopt import cholmod, matrix, spmatrix
+    import kvxopt
+    from kvxopt import cholmod
 
+    untyped: Any = kvxopt  # its stubs leave out the array protocol
+    matrix, spmatrix = untyped.matrix, untyped.spmatrix
     lower = sp.tril(A).tocoo()
     rows, columns = (matrix(index.astype(np.int64)) for index in (lower.row, lower.col))
     K = spmatrix(matrix(np.ascontiguousarray(lower.data, dtype=np.float64)), rows, columns, A.shape)

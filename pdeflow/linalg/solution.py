@@ -131,22 +131,10 @@ def verify(
         reason = Reason.converged
     elif not good and reason in (Reason.converged, Reason.converged_fallback, Reason.zero_rhs):
         reason = Reason.stagnated if np.isfinite(norm) else Reason.nonfinite
-    solution = Solution(
-        x=x,
-        converged=good,
-        reason=reason,
-        residual=norm / size if size else norm,
-        **(
-            {
-                "residual_norms": [],
-                "iterations": 0,
-                "matvecs": 0,
-                "seconds_setup": 0.0,
-                "seconds_solve": 0.0,
-                "method": "",
-                "preconditioner": "none",
-            }
-            | facts
-        ),
-    )
+    unknown: dict[str, Any] = {
+        "residual_norms": [], "iterations": 0, "matvecs": 0, "seconds_setup": 0.0, "seconds_solve": 0.0,
+        "method": "", "preconditioner": "none",
+    }  # fmt: skip
+    relative = norm / size if size else norm
+    solution = Solution(x=x, converged=good, reason=reason, residual=relative, **(unknown | facts))
     return solution if solution.detail else replace(solution, detail=reason.value)

@@ -98,7 +98,7 @@ def plot_effectivity(path: str | Path, true: np.ndarray, estimate: np.ndarray) -
     if axes.get_xscale() == "linear":
         factors = [scale_ticks(axis, *ends) for axis in (axes.xaxis, axes.yaxis)]
         norms = [f"{norm}, {factor}".rstrip(", ") for norm, factor in zip(norms, factors, strict=True)]
-    label_axes(axes, title, *norms)
+    label_axes(axes, title, norms[0], norms[1])
     save_numbers(
         path,
         ("sample", "true", "estimate"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 
@@ -52,9 +53,9 @@ def _panel_of(key: str) -> str:
 
 def _draw_panel(
     axes: Axes, rows: Sequence[Mapping[str, float]], names: Sequence[str]
-) -> list[tuple[object, ...]]:
+) -> list[tuple[Any, ...]]:
     """Draw series, on a log scale where all values are positive and span a factor of five; return them as rows."""
-    table: list[tuple[object, ...]] = []
+    table: list[tuple[Any, ...]] = []
     for index, name in enumerate(names):
         steps, values = _series(rows, name)
         mark = "." if len(values) <= 60 else None
@@ -87,7 +88,7 @@ def plot_training(
     drawn = {title: names for title, names in panels.items() if any(_series(rows, n)[1] for n in names)}
     figure = new_figure(4.0 * max(len(drawn), 1), 3.6)
     figure.set_layout_engine("constrained", wspace=0.06)
-    table: list[tuple[object, ...]] = []
+    table: list[tuple[Any, ...]] = []
     grid = figure.subplots(1, max(len(drawn), 1), squeeze=False)[0]
     if not drawn:
         say_empty(grid[0], "nothing was logged")

@@ -73,7 +73,7 @@ class OperatorLearning(LightningModule):
                 "OperatorLearning needs a data module with grid and training_fields(); "
                 "set `data`, e.g. class_path: pdeflow.data.PDEDataModule"
             )
-        a, u = self.trainer.datamodule.training_fields()
+        a, u = self.data.training_fields()
         check_training_fields(a, u)
         try:
             getattr(self.network, "check_grid", lambda shape: None)(self.grid.shape)
@@ -83,9 +83,14 @@ class OperatorLearning(LightningModule):
         check_prediction(self.network, a[:1], u[:1])
 
     @property
+    def data(self) -> Any:
+        """The data module."""
+        return getattr(self.trainer, "datamodule")  # noqa: B009  the trainer sets it while it runs
+
+    @property
     def grid(self) -> Grid:
         """Grid of the data."""
-        return self.trainer.datamodule.grid
+        return self.data.grid
 
     def forward(self, a: Tensor) -> Tensor:
         """Predict u from a, both in physical units."""

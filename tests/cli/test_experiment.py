@@ -83,6 +83,12 @@ def test_options_are_taken_out_of_the_arguments():
         experiment.take(["--out"], "--out")
 
 
+@pytest.mark.parametrize("words", [["--grid", "8,9"], ["--grid=8,9"], ["--grid", "[8,9]"], ["--grid=[8,9]"]])
+def test_a_grid_needs_no_brackets(words):
+    assert "=".join(experiment.bracketed(words, "--grid")) == "--grid=[8,9]"
+    assert experiment.bracketed(["--rtol", "1"], "--grid") == ["--rtol", "1"]
+
+
 def test_shipped_experiments_are_found_by_name():
     assert experiment.find("darcy-quickstart") == experiment.find("darcy_quickstart")
     with pytest.raises(UsageError, match="darcy_quickstart"):
