@@ -60,12 +60,18 @@ def text_of(path: Path) -> str:
             if experiment.is_experiment(content)
             else "one command's settings"
         )
-        return f"settings    {path}\n{kind}\nrun with    pdeflow run {path}"
+        command = "run" if experiment.is_experiment(content) else f"{command_of(content)} -c"
+        return f"settings    {path}\n{kind}\nrun with    pdeflow {command} {path}"
     if path.suffix in (".hdf5", ".h5"):
         raise UsageError(f"{path} is one shard; name the dataset's folder, the one with manifest.json")
     raise UsageError(
         f"{path} is neither a dataset, a run folder, a matrix (.mtx, .npz) nor a settings file (.yaml)"
     )
+
+
+def command_of(content: dict[str, Any]) -> str:
+    """Return the command whose settings these are, by the key that only it has."""
+    return "generate" if "count" in content else "fit" if "model" in content else "solve"
 
 
 def dataset_lines(found: dict[str, Any]) -> str:

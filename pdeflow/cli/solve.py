@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from jsonargparse import ArgumentParser
 
@@ -182,6 +183,8 @@ def _solve_system(settings: Any, quiet: bool, solve: Any) -> int:
     print(f"  {solution}")
     if solution.switched_at is not None or not solution.converged:
         print(f"  {solution.reason.name}: {solution.detail}")
+    elif solution.reason.name == "converged_fallback":
+        print(f"  what was asked for failed: {solution.detail}")
     if solution.reason.name == "incompatible_nullspace":
         print("  next: the same command with --project solves the least-squares problem")
     if settings.out and solution.converged:
@@ -221,12 +224,15 @@ def read_system(settings: Any) -> tuple[Any, str]:
     if nullspace is not None and nullspace not in ("constant", "none"):
         nullspace = read_array(nullspace, "nullspace")
     system = linear_system(A, b, nullspace)
-    basis = system.null_basis()
+    basis, note = system.null_basis(), ""
     if settings.project and basis is not None:
-        system = replace(system, b=system.b - basis @ (basis.T @ system.b))
-    return system, f"{settings.matrix}: {describe(system.A)}" + (
-        "" if b is not None else f"; b = A times {'0 … 1' if system.nullspace is not None else 'ones'}"
-    )
+        b_in_range = system.b - basis @ (basis.T @ system.b)
+        removed = float(np.linalg.norm(system.b - b_in_range) / (np.linalg.norm(system.b) or 1.0))
+        system = replace(system, b=b_in_range)
+        note = f"; least squares: a part of b of relative size {removed:.2g} was dropped, residuals are those without it"
+    if b is None:
+        note = f"; b = A times {'0 … 1' if system.nullspace is not None else 'ones'}"
+    return system, f"{settings.matrix}: {describe(system.A)}{note}"
 
 
 def choose_preconditioner(name: str) -> Any:

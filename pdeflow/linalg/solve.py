@@ -19,7 +19,7 @@ from pdeflow.linalg.gmres import fgmres
 from pdeflow.linalg.iteration import Callback, Limits, Outcome
 from pdeflow.linalg.minres import minres
 from pdeflow.linalg.nullspace import check_nullspace, unreachable_part
-from pdeflow.linalg.preconditioners import Preconditioner, build
+from pdeflow.linalg.preconditioners import NAMES, Preconditioner, build
 from pdeflow.linalg.solution import Reason, Solution, verify
 from pdeflow.linalg.system import LinearSystem, as_basis, as_vector, linear_system
 
@@ -63,6 +63,7 @@ def solve(
     if isinstance(A, LinearSystem) and nullspace is not None:
         system = replace(system, nullspace=as_basis(nullspace, system.n))
     _check_arguments(system, method, rtol, atol, maxiter, guard)
+    _check_method(system, method, preconditioner)
     start = np.zeros(system.n) if x0 is None else as_vector(x0, system.n, "x0")
     if not np.any(system.b) and atol == 0:
         return verify(
@@ -78,6 +79,8 @@ def solve(
         tries = [Attempt("fgmres" if method == "gmres" else method, _default(named, method, system))]
     if _guarded(preconditioner, guard):
         tries = [tries[0], *rescue(system)]
+    elif guard == "none" and not _is_auto(preconditioner):
+        tries = tries[:1]  # what was asked for, and nothing else
     run = _Run(
         system, start, rtol, atol, maxiter, timeout, restart, callback, asked=method != "auto", guard=guard
     )
@@ -254,9 +257,24 @@ def _check_arguments(
             f"the largest entry of b is {largest:.0e}, whose square a float64 cannot hold; "
             "divide b by it, and multiply x"
         )
+    check_nullspace(system)
+
+
+def _check_method(system: LinearSystem, method: str, preconditioner: Any) -> None:
+    if isinstance(preconditioner, str) and preconditioner not in ("auto", *NAMES):
+        raise UsageError(
+            f"preconditioner {preconditioner!r} is unknown; use auto, {', '.join(NAMES)}, or an object with @"
+        )
     if method == "minres" and np.issubdtype(system.dtype, np.complexfloating):
         raise UsageError(f"minres is for real systems, this one is {system.dtype}; use method='fgmres'")
-    check_nullspace(system)
+    if method in ("cg", "fcg", "minres") and system.symmetric is False:
+        raise UsageError(
+            f"{method} needs a symmetric matrix, this one is not; use method='fgmres' or 'direct'"
+        )
+
+
+def _is_auto(preconditioner: Any) -> bool:
+    return isinstance(preconditioner, str) and preconditioner == "auto"
 
 
 def _guarded(preconditioner: Any, guard: str) -> bool:

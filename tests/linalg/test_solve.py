@@ -219,6 +219,7 @@ def test_zero_right_hand_side_and_initial_guess(darcy):
         ({"rtol": float("nan")}, "rtol must lie"),
         ({"method": "sor"}, "method must be one of"),
         ({"preconditioner": "magic", "method": "cg"}, "magic"),
+        ({"preconditioner": "ilux"}, "'ilux' is unknown"),
         ({"maxiter": 0}, "maxiter"),
         ({"x0": np.ones(3)}, "x0 has shape"),
         ({"guard": "maybe"}, "guard"),
@@ -227,6 +228,21 @@ def test_zero_right_hand_side_and_initial_guess(darcy):
 def test_wrong_arguments_are_refused_with_the_value(darcy, arguments, message):
     with pytest.raises(UsageError, match=message):
         solve(darcy, **arguments)
+
+
+def test_a_method_for_symmetric_matrices_refuses_another_one(darcy):
+    A = darcy.A + sp.diags_array(np.ones(darcy.n - 1), offsets=1, shape=darcy.A.shape)
+    for method in ("cg", "fcg", "minres"):
+        with pytest.raises(UsageError, match="needs a symmetric matrix"):
+            solve(A, darcy.b, method=method, preconditioner="none")
+
+
+def test_without_a_guard_nothing_but_what_was_asked_for_is_tried(darcy):
+    M = Preconditioner("failing", lambda r: np.full_like(r, np.nan), darcy.A.shape, None, None, None)
+    alone = solve(darcy, preconditioner=M, guard="none")
+    assert not alone.converged
+    assert alone.switched_at is None
+    assert solve(darcy, preconditioner=M).reason is Reason.converged_fallback
 
 
 def test_float32_cannot_be_asked_for_more_than_it_has(darcy):
