@@ -1,6 +1,10 @@
-"""Property tests run without a deadline: a busy machine is not a wrong result."""
+"""Property tests draw the same examples on every machine and have no deadline: a busy machine is not a wrong result.
+
+`pytest --hypothesis-profile explore` draws new ones.
+"""
 
 from hypothesis import settings
 
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+settings.register_profile("explore", deadline=None)
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
