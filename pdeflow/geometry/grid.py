@@ -5,12 +5,62 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
+from pdeflow.errors import UsageError
+
+if TYPE_CHECKING:
+    from pdeflow.geometry.gradient import GradientOperator
+    from pdeflow.geometry.mesh import CellType, Mesh
+
 Location = Literal["cell", "node"]
+
+
+def face_nodes(shape: Sequence[int], periodic: Sequence[bool]) -> dict[str, Tensor]:
+    """Return the flat ids of the values next to each face "x0-", "x0+", "x1-", … of an index box, ascending.
+
+    Args:
+        shape: Values per axis.
+        periodic: Axes that wrap around, which have no faces.
+
+    Returns:
+        Face name -> flat ids, int64; "x0-" holds the values with index 0 along the first axis.
+    """
+    ids = torch.arange(math.prod(shape)).reshape(tuple(shape))
+    return {
+        f"x{k}{side}": ids.select(k, end).flatten()
+        for k, wraps in enumerate(periodic)
+        if not wraps
+        for side, end in (("-", 0), ("+", shape[k] - 1))
+    }
+
+
+def flatten_field(u: Tensor, shape: Sequence[int]) -> Tensor:
+    """Turn a field (..., channels, *shape) into point values (..., size, channels).
+
+    Raises:
+        UsageError: If the last axes are not those of the grid.
+    """
+    axes = len(tuple(shape))
+    if u.ndim <= axes or tuple(u.shape[-axes:]) != tuple(shape):
+        raise UsageError(f"expected a field (..., channels, *{tuple(shape)}), got shape {tuple(u.shape)}")
+    return u.flatten(start_dim=-axes).mT
+
+
+def unflatten_field(u: Tensor, shape: Sequence[int]) -> Tensor:
+    """Turn point values (..., size, channels) into a field (..., channels, *shape), the inverse of flatten_field.
+
+    Raises:
+        UsageError: If the last axes are not (size, channels).
+    """
+    if u.ndim < 2 or u.shape[-2] != math.prod(shape):
+        raise UsageError(
+            f"expected point values (..., {math.prod(shape)}, channels), got shape {tuple(u.shape)}"
+        )
+    return u.mT.unflatten(-1, tuple(shape))
 
 
 @dataclass(frozen=True)
@@ -125,3 +175,102 @@ class Grid:
     def cell_measure(self) -> float:
         """Product of the spacings: length, area or volume that belongs to one inner value."""
         return math.prod(self.spacing())
+
+    @property
+    def tags(self) -> dict[str, Tensor]:
+        """Flat ids of the values next to each face "x0-", "x0+", "x1-", …; periodic axes have none."""
+        return face_nodes(self.shape, self.periodic)
+
+    def wavenumbers(self, axis: int, *, real: bool = False) -> Tensor:
+        """Return the angular wavenumbers 2 π k / L of the discrete Fourier transform along an axis.
+
+        Args:
+            axis: Axis number.
+            real: Order of torch.fft.rfft instead of torch.fft.fft.
+
+        Returns:
+            Wavenumbers in one over length units, shape (n,) or (n // 2 + 1,), float64. L is the period n h:
+            the side of the box for a periodic or cell-centred axis.
+
+        Raises:
+            UsageError: If the grid has no such axis.
+        """
+        if not -self.ndim <= axis < self.ndim:
+            raise UsageError(f"the grid has {self.ndim} axes, got axis {axis}; pass 0 to {self.ndim - 1}")
+        frequencies = torch.fft.rfftfreq if real else torch.fft.fftfreq
+        return 2 * math.pi * frequencies(self.shape[axis], d=self.spacing()[axis], dtype=torch.float64)
+
+    def weights(self) -> Tensor:
+        """Return quadrature weights, shape (*shape,), float64; they sum to the measure of the box.
+
+        The midpoint rule for cells, the trapezoid rule for nodes: exact for linear functions.
+        """
+        weights = torch.full(self.shape, self.cell_measure, dtype=torch.float64)
+        for k, wraps in enumerate(self.periodic):
+            if self.location == "node" and not wraps:
+                weights.select(k, 0).mul_(0.5)
+                weights.select(k, self.shape[k] - 1).mul_(0.5)
+        return weights
+
+    def flatten(self, u: Tensor) -> Tensor:
+        """Turn a field (..., channels, *shape) into point values (..., size, channels).
+
+        Raises:
+            UsageError: If the last axes are not those of the grid.
+        """
+        return flatten_field(u, self.shape)
+
+    def unflatten(self, u: Tensor) -> Tensor:
+        """Turn point values (..., size, channels) into a field (..., channels, *shape), the inverse of flatten.
+
+        Raises:
+            UsageError: If the last axes are not (size, channels).
+        """
+        return unflatten_field(u, self.shape)
+
+    def resample(
+        self,
+        u: Tensor,
+        shape: Sequence[int],
+        method: Literal["fourier", "linear", "chebyshev"] = "fourier",
+    ) -> Tensor:
+        """Interpolate a field (..., *shape) to another number of values per axis; see `resample.resample`.
+
+        Raises:
+            UsageError: As `resample.resample`.
+        """
+        from pdeflow.geometry.resample import resample
+
+        return resample(u, self, shape, method)
+
+    def to_mesh(self, cell: CellType | None = None) -> Mesh:
+        """Mesh the box so that the values sit in its cells or at its points, with the facets "x0-", "x0+", …
+
+        Args:
+            cell: "line", "tri", "quad", "tet" or "hex"; line, quad or hex when left out.
+
+        Returns:
+            The mesh. Point ids of a node grid are the flat ids of the values; a periodic axis gets the closing
+            layer of points (the mesh itself does not wrap), and then they are not.
+
+        Raises:
+            UsageError: If the cell type has another dimension or the grid more than 3 axes.
+        """
+        from pdeflow.geometry.mesh import Mesh
+
+        counts = [
+            n - 1 if self.location == "node" and not wraps else n
+            for n, wraps in zip(self.shape, self.periodic, strict=True)
+        ]
+        lower, upper = zip(*self.bounds, strict=True)
+        return Mesh.box(counts, lower, upper, cell)
+
+    def gradient(self, order: int = 2) -> GradientOperator:
+        """Return the finite differences of an even order, one-sided of the same order at the faces.
+
+        Raises:
+            UsageError: If the order is odd or an axis has fewer than order + 1 values.
+        """
+        from pdeflow.geometry.gradient.curvilinear import curvilinear
+
+        return curvilinear(self, order)

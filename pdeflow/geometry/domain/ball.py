@@ -1,0 +1,246 @@
+"""Balls and spherical shells (in 2-D: disks and annuli) in any dimension."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from pdeflow.errors import UsageError
+from pdeflow.geometry.domain.domain import Bounds, Domain
+from pdeflow.geometry.domain.draw import Method, cube, directions
+from pdeflow.geometry.domain.results import Hit, Projection, check_points, hit, rays, tag_ids
+
+
+class _Spherical(Domain):
+    """What balls and shells share: concentric spheres with a side each, +1 if the normal points away from the centre."""
+
+    centre: tuple[float, ...]
+
+    @cached_property
+    def _spheres(self) -> tuple[tuple[float, float], ...]:  # (radius, side) in the order of the tags
+        raise NotImplementedError
+
+    @property
+    def dim(self) -> int:
+        """Space dimension d."""
+        return len(self.centre)
+
+    @property
+    def bounds(self) -> Bounds:
+        """(lower, upper) per axis."""
+        radius = self._spheres[-1][0]
+        return tuple((c - radius, c + radius) for c in self.centre)
+
+    def _relative(self, x: Tensor) -> Tensor:
+        return check_points(x, self.dim, type(self).__name__) - x.new_tensor(self.centre)
+
+    def sdf(self, x: Tensor) -> Tensor:
+        """Return the signed distance, shape (n,), exact.
+
+        Args:
+            x: Points, shape (n, d).
+
+        Raises:
+            UsageError: If the points have another dimension.
+        """
+        length = self._relative(x).norm(dim=-1)
+        return torch.stack([side * (length - radius) for radius, side in self._spheres]).amax(dim=0)
+
+    def project(self, x: Tensor) -> Projection:
+        """Return the closest boundary points; the centre goes to the end of the first axis.
+
+        Args:
+            x: Points, shape (n, d).
+        """
+        return self.closest(x)
+
+    def closest(self, x: Tensor, tags: str | Sequence[str] | None = None) -> Projection:
+        """Return the closest points on some of the spheres.
+
+        Args:
+            x: Points, shape (n, d).
+            tags: Spheres; all if None.
+
+        Raises:
+            UsageError: If a tag is unknown.
+        """
+        y = self._relative(x)
+        length = y.norm(dim=1)
+        outward = torch.where(
+            length[:, None] > 0, y / length.clamp(min=1e-300)[:, None], torch.eye(1, self.dim).to(y)
+        )
+        ids = torch.tensor(tag_ids(tags, self.tags), device=x.device)
+        spheres = x.new_tensor(self._spheres)[ids]  # (k, 2)
+        distance, best = (length[:, None] - spheres[:, 0]).abs().min(dim=1)
+        point = x.new_tensor(self.centre) + spheres[best, 0:1] * outward
+        return Projection(point, distance, spheres[best, 1:2] * outward, ids[best], ids[best])
+
+    def intersect(self, x: Tensor, direction: Tensor, tmax: float = math.inf) -> Hit:
+        """Follow rays to the first sphere ahead; the start itself does not count.
+
+        Args:
+            x: Origins, shape (n, d).
+            direction: Directions of any length, shape (n, d) or (d,).
+            tmax: Longest length to follow.
+
+        Raises:
+            UsageError: If shapes differ or a direction is zero.
+        """
+        x, v = rays(x, direction, self.dim, type(self).__name__)
+        y = x - x.new_tensor(self.centre)
+        along = (y * v).sum(dim=1)
+        aside = (y - along[:, None] * v).square().sum(dim=1)
+        radius, side = x.new_tensor(self._spheres).T
+        half = (radius**2 - aside[:, None]).sqrt()  # (n, k), nan where the ray passes by
+        t = torch.stack([-along[:, None] - half, -along[:, None] + half], dim=2).flatten(1)
+        t, root = torch.where(t > 1e-12 * radius[-1], t, math.inf).min(dim=1)
+        tag = root // 2
+        end = y + t.where(t.isfinite(), t.new_zeros(()))[:, None] * v
+        return hit(x, v, t, (side / radius)[tag, None] * end, tag, tmax)
+
+    def measure(self) -> float:
+        """Return the length, area or volume."""
+        ball = math.pi ** (self.dim / 2) / math.gamma(self.dim / 2 + 1)
+        return ball * sum(side * radius**self.dim for radius, side in self._spheres)
+
+    def boundary_measure(self, tag: str | None = None) -> float:
+        """Return the perimeter or area of one sphere or all (one per end point in 1-D).
+
+        Args:
+            tag: Sphere; all if None.
+
+        Raises:
+            UsageError: If the tag is unknown.
+        """
+        sphere = 2 * math.pi ** (self.dim / 2) / math.gamma(self.dim / 2)
+        return sphere * sum(self._spheres[i][0] ** (self.dim - 1) for i in tag_ids(tag, self.tags))
+
+    def sample_interior(self, count: int, method: Method = "random", *, generator: torch.Generator) -> Tensor:
+        """Draw uniformly distributed points, without rejection.
+
+        Args:
+            count: Number of points n.
+            method: "random" or "sobol".
+            generator: Source of randomness.
+
+        Returns:
+            Points, shape (n, d), float64.
+        """
+        u = cube(count, self.dim + 1, method, generator)
+        low = self._spheres[0][0] if len(self._spheres) > 1 else 0.0
+        low, high = low**self.dim, self._spheres[-1][0] ** self.dim
+        radius = (low + (high - low) * u[:, :1]) ** (1 / self.dim)
+        return u.new_tensor(self.centre) + radius * directions(u[:, 1:])
+
+    def sample_boundary(
+        self,
+        count: int,
+        tags: str | Sequence[str] | None = None,
+        method: Method = "random",
+        *,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Draw points of some spheres, uniformly by area.
+
+        Args:
+            count: Number of points n.
+            tags: Spheres; all if None.
+            method: "random" or "sobol".
+            generator: Source of randomness.
+
+        Returns:
+            Points, shape (n, d), float64.
+
+        Raises:
+            UsageError: If a tag is unknown.
+        """
+        u = cube(count, self.dim + 1, method, generator)
+        radius = u.new_tensor([self._spheres[i][0] for i in tag_ids(tags, self.tags)])
+        share = (radius ** (self.dim - 1)).cumsum(0)
+        which = torch.searchsorted(share, u[:, 0] * share[-1], right=True).clamp(max=len(radius) - 1)
+        return u.new_tensor(self.centre) + radius[which, None] * directions(u[:, 1:])
+
+    def _moved_centre(self, rotation: Tensor, factor: float, shift: Tensor) -> tuple[float, ...]:
+        return tuple((factor * rotation @ torch.tensor(self.centre, dtype=torch.float64) + shift).tolist())
+
+
+@dataclass(frozen=True)
+class Ball(_Spherical):
+    """Ball |x − centre| < radius; its boundary has the tag "boundary".
+
+    Attributes:
+        centre: d coordinates in length units.
+        radius: In length units.
+    """
+
+    centre: tuple[float, ...]
+    radius: float
+
+    convex = True
+
+    def __post_init__(self) -> None:
+        if not self.centre or not 0 < self.radius < math.inf:
+            raise UsageError(
+                f"a ball needs a centre and a positive radius, got {self.centre} and {self.radius}"
+            )
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The one boundary part."""
+        return ("boundary",)
+
+    @cached_property
+    def _spheres(self) -> tuple[tuple[float, float], ...]:
+        return ((self.radius, 1.0),)
+
+    def offset(self, width: float) -> Domain:
+        """Return the ball of radius + width.
+
+        Args:
+            width: In length units, above −radius.
+
+        Raises:
+            UsageError: If nothing would be left.
+        """
+        return Ball(self.centre, self.radius + width)
+
+    def _moved(self, rotation: Tensor, factor: float, shift: Tensor) -> Domain:
+        return Ball(self._moved_centre(rotation, factor, shift), factor * self.radius)
+
+
+@dataclass(frozen=True)
+class Annulus(_Spherical):
+    """Shell inner < |x − centre| < outer; the boundary parts are "inner" and "outer".
+
+    Attributes:
+        centre: d coordinates in length units.
+        inner: Inner radius, in length units.
+        outer: Outer radius.
+    """
+
+    centre: tuple[float, ...]
+    inner: float
+    outer: float
+
+    def __post_init__(self) -> None:
+        if not self.centre or not 0 < self.inner < self.outer < math.inf:
+            raise UsageError(
+                f"an annulus needs a centre and 0 < inner < outer, got {self.inner} and {self.outer}"
+            )
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The two boundary parts."""
+        return ("inner", "outer")
+
+    @cached_property
+    def _spheres(self) -> tuple[tuple[float, float], ...]:
+        return ((self.inner, -1.0), (self.outer, 1.0))
+
+    def _moved(self, rotation: Tensor, factor: float, shift: Tensor) -> Domain:
+        return Annulus(self._moved_centre(rotation, factor, shift), factor * self.inner, factor * self.outer)

@@ -1,0 +1,63 @@
+"""One entry to the gradient operators: of a mesh, a uniform or mapped grid, or a cloud of points.
+
+Correa, Hero and Ma, A comparison of gradient estimation methods for volume rendering on unstructured meshes, IEEE
+Trans. Vis. Comput. Graph. 17 (2011) 305.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from pdeflow.errors import UsageError
+from pdeflow.geometry.gradient.curvilinear import curvilinear
+from pdeflow.geometry.gradient.finite_element import averaged_gradient, cell_gradient
+from pdeflow.geometry.gradient.least_squares import least_squares, least_squares_cloud
+from pdeflow.geometry.gradient.operator import GradientOperator
+from pdeflow.geometry.gradient.spectral import SpectralGradient, spectral_gradient
+from pdeflow.geometry.grid import Grid
+from pdeflow.geometry.mapped_grid import MappedGrid
+from pdeflow.geometry.mesh import Mesh
+
+Method = Literal["cell", "avg", "wls1", "wls2", "curvilinear", "spectral"]
+
+
+def gradient(
+    layout: Mesh | Grid | MappedGrid | Tensor, method: Method | None = None, order: int = 2
+) -> GradientOperator | SpectralGradient:
+    """Build the gradient of values on a layout.
+
+    Args:
+        layout: Mesh (values at its points), grid (flat values), or points (n, d) without cells.
+        method: For meshes "wls2" (the default: order 2 up to the boundary), "wls1", "avg" (L² projection) or "cell"
+            (one row per cell); for grids "curvilinear" (the default) or, on periodic uniform grids, "spectral"; for
+            points "wls2" (the default) or "wls1".
+        order: Even order of accuracy of "curvilinear".
+
+    Returns:
+        Linear map of point values (..., n, c) to gradients (..., n, c, d).
+
+    Raises:
+        UsageError: If the method does not fit the layout, or the layout has no gradient (too few points, collapsed
+            or degenerate cells).
+    """
+    if isinstance(layout, Mesh):
+        if method in (None, "wls1", "wls2"):
+            return least_squares(layout, 1 if method == "wls1" else 2)
+        if method in ("avg", "cell"):
+            return averaged_gradient(layout) if method == "avg" else cell_gradient(layout)
+    elif isinstance(layout, Tensor):
+        if method in (None, "wls1", "wls2"):
+            return least_squares_cloud(layout, 1 if method == "wls1" else 2)
+    elif method in (None, "curvilinear"):
+        return curvilinear(layout, order)
+    elif method == "spectral" and isinstance(layout, Grid):
+        return spectral_gradient(layout)
+    known = {
+        "Mesh": "'wls2', 'wls1', 'avg' or 'cell'",
+        "Tensor": "'wls2' or 'wls1'",
+        "Grid": "'curvilinear' or 'spectral'",
+    }
+    kind = type(layout).__name__
+    raise UsageError(f"method {method!r} does not fit a {kind}; use {known.get(kind, repr('curvilinear'))}")

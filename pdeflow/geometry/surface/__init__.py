@@ -1,0 +1,3 @@
+from pdeflow.geometry.surface.surface import TriSurface
+
+__all__ = ["TriSurface"]

@@ -1,0 +1,270 @@
+"""Region inside a closed triangle surface, with exact closest points and a sign from the winding number.
+
+Spec: the distance is that to the nearest triangle, the sign is that of ½ − w; w is used for nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from pdeflow.errors import UsageError
+from pdeflow.geometry.domain.domain import Bounds, Domain
+from pdeflow.geometry.domain.draw import Method, cube
+from pdeflow.geometry.domain.results import Projection, check_points, tag_ids
+from pdeflow.geometry.simplices import points_in_simplices
+from pdeflow.geometry.surface.back_ends import BackEnd, SurfaceQueries, surface_queries
+from pdeflow.geometry.surface.closest import TriangleTree, closest_on_triangles
+from pdeflow.geometry.surface.repair import check_surface, cleaned, enclosed_volume
+
+if TYPE_CHECKING:
+    from pdeflow.geometry.mesh.mesh import Mesh
+
+
+@dataclass(frozen=True, eq=False)
+class TriSurface(Domain):
+    """Inside of a watertight triangle surface in space; cavities are inward components.
+
+    Attributes:
+        vertices: Shape (v, 3), float64, in length units.
+        faces: Vertex ids, shape (m, 3), int64, counter-clockwise seen from outside.
+        facet_tags: Face ids of named boundary parts; faces without a name belong to "boundary". A face with
+            several names counts for the first.
+        back_end: "own", "libigl", "warp", or "auto" (libigl if installed, else our own).
+
+    Raises:
+        UsageError: If shapes, vertex ids or face ids do not fit.
+        DataError: If the surface is not watertight, not coherently oriented outward, or has triangles without area.
+    """
+
+    vertices: Tensor
+    faces: Tensor
+    facet_tags: Mapping[str, Tensor] = field(default_factory=dict)
+    back_end: BackEnd = "auto"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "vertices", torch.as_tensor(self.vertices, dtype=torch.float64).contiguous())
+        object.__setattr__(self, "faces", torch.as_tensor(self.faces, dtype=torch.int64).contiguous())
+        check_surface(self.vertices, self.faces)
+        for name, ids in self.facet_tags.items():
+            if len(ids) and not 0 <= int(torch.as_tensor(ids).min()) <= int(torch.as_tensor(ids).max()) < len(
+                self.faces
+            ):
+                raise UsageError(f"tag '{name}' names faces that do not exist; there are {len(self.faces)}")
+
+    @classmethod
+    def clean(
+        cls, vertices: Tensor, faces: Tensor, tol: float = 0.0, back_end: BackEnd = "auto"
+    ) -> TriSurface:
+        """Build a surface after merging vertices, removing triangles without area and orienting the rest.
+
+        Args:
+            vertices: Shape (v, 3).
+            faces: Shape (m, 3).
+            tol: Vertices this close, in length units, are merged; 0 merges equal ones.
+            back_end: As above.
+
+        Raises:
+            UsageError: If shapes or vertex ids do not fit.
+            DataError: If the surface still is not watertight.
+        """
+        vertices, faces = torch.as_tensor(vertices).double(), torch.as_tensor(faces).long()
+        return cls(*cleaned(vertices, faces, tol), back_end=back_end)
+
+    @classmethod
+    def from_mesh(cls, mesh: Mesh, back_end: BackEnd = "auto") -> TriSurface:
+        """Build a surface from a closed mesh of triangles in space; cell tags become boundary parts.
+
+        Args:
+            mesh: The mesh.
+            back_end: As above.
+
+        Raises:
+            UsageError: If the cells are no triangles in space.
+        """
+        if mesh.cell_type != "tri" or mesh.dim != 3:
+            raise UsageError(f"a surface needs triangles in 3-D, got {mesh.cell_type} cells in {mesh.dim}-D")
+        return cls(mesh.points, mesh.cells, mesh.cell_tags, back_end)
+
+    def __reduce__(
+        self,
+    ) -> tuple:  # search trees of other libraries cannot be pickled; workers build their own
+        return TriSurface, (self.vertices, self.faces, dict(self.facet_tags), self.back_end)
+
+    @property
+    def bounds(self) -> Bounds:
+        """(lower, upper) per axis."""
+        corners = self._corners.view(-1, 3)
+        return tuple(zip(corners.amin(dim=0).tolist(), corners.amax(dim=0).tolist(), strict=True))
+
+    @cached_property
+    def face_tag(self) -> Tensor:
+        """Index into `tags` of every face, shape (m,), int64."""
+        tag = torch.full((len(self.faces),), -1)
+        for number, ids in reversed(list(enumerate(self.facet_tags.values()))):
+            tag[torch.as_tensor(ids, dtype=torch.int64)] = number
+        return torch.where(tag < 0, len(self.facet_tags), tag)
+
+    @cached_property
+    def tags(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Names of the boundary parts, "boundary" last where some faces have no name."""
+        rest = bool((self.face_tag == len(self.facet_tags)).any())
+        return (*self.facet_tags, "boundary") if rest else tuple(self.facet_tags)
+
+    @cached_property
+    def _corners(self) -> Tensor:
+        return self.vertices[self.faces]  # (m, 3, 3)
+
+    @cached_property
+    def normals(self) -> Tensor:
+        """Outward unit normals of the faces, shape (m, 3)."""
+        a, b, c = self._corners.unbind(1)
+        return torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=1, eps=1e-300)
+
+    @cached_property
+    def areas(self) -> Tensor:
+        """Areas of the faces, shape (m,)."""
+        a, b, c = self._corners.unbind(1)
+        return torch.linalg.cross(b - a, c - a).norm(dim=1) / 2
+
+    @cached_property
+    def _queries(self) -> SurfaceQueries:
+        return surface_queries(self.vertices, self.faces, self.back_end)
+
+    @cached_property
+    def _partial_trees(self) -> dict[tuple[int, ...], tuple[Tensor, TriangleTree]]:
+        return {}
+
+    def sdf(self, x: Tensor) -> Tensor:
+        """Return the signed distance, shape (n,), exact; its gradient is (x − c)/φ.
+
+        Args:
+            x: Points, shape (n, 3).
+
+        Raises:
+            UsageError: If the points have another dimension.
+        """
+        y = check_points(x, 3, "surface").detach().double()
+        point = closest_on_triangles(y, *self._corners[self._queries.nearest_facet(y)].unbind(1))
+        sign = torch.where(self._queries.inside(y), -1.0, 1.0).double()
+        return (sign * (x - point).norm(dim=1)).to(x.dtype)
+
+    def inside(self, x: Tensor, tol: float = 0.0) -> Tensor:
+        """Return whether φ(x) ≤ tol, shape (n,), by the winding number alone if tol is zero.
+
+        Args:
+            x: Points, shape (n, 3).
+            tol: Width of the layer outside that still counts, in length units.
+
+        Raises:
+            UsageError: If the points have another dimension.
+        """
+        if tol != 0.0:
+            return self.sdf(x) <= tol
+        return self._queries.inside(check_points(x, 3, "surface").detach().double())
+
+    def distance(self, x: Tensor) -> Tensor:
+        """Return the distance to the surface, shape (n,), without the sign's cost.
+
+        Args:
+            x: Points, shape (n, 3).
+
+        Raises:
+            UsageError: If the points have another dimension.
+        """
+        y = check_points(x, 3, "surface").detach().double()
+        point = closest_on_triangles(y, *self._corners[self._queries.nearest_facet(y)].unbind(1))
+        return (x - point).norm(dim=1)
+
+    def project(self, x: Tensor) -> Projection:
+        """Return the closest points; facet is the face, the point is differentiable in x.
+
+        Args:
+            x: Points, shape (n, 3).
+
+        Raises:
+            UsageError: If the points have another dimension.
+        """
+        y = check_points(x, 3, "surface").detach().double()
+        return self._projection(x, self._queries.nearest_facet(y))
+
+    def closest(self, x: Tensor, tags: str | Sequence[str] | None = None) -> Projection:
+        """Return the closest points on some parts of the surface.
+
+        Args:
+            x: Points, shape (n, 3).
+            tags: Names of the parts; all if None.
+
+        Raises:
+            UsageError: If a tag is unknown, has no faces, or the points have another dimension.
+        """
+        wanted = tuple(sorted(tag_ids(tags, self.tags)))
+        if len(wanted) == len(self.tags):
+            return self.project(x)
+        if wanted not in self._partial_trees:
+            ids = self._faces_of(tags)
+            self._partial_trees[wanted] = ids, TriangleTree.build(self._corners[ids])
+        ids, tree = self._partial_trees[wanted]
+        y = check_points(x, 3, "surface").detach().double()
+        return self._projection(x, ids[tree.closest(y)[2]])
+
+    def _faces_of(self, tags: str | Sequence[str] | None) -> Tensor:
+        wanted = torch.tensor(tag_ids(tags, self.tags))
+        ids = torch.isin(self.face_tag, wanted).nonzero().squeeze(1)
+        if not len(ids):
+            raise UsageError(f"the boundary part {tags!r} has no faces")
+        return ids
+
+    def _projection(self, x: Tensor, facet: Tensor) -> Projection:
+        point = closest_on_triangles(x.double(), *self._corners[facet].unbind(1))
+        offset, normal = x - point, self.normals[facet]
+        distance = offset.norm(dim=1)
+        off_face = distance > 1e-9 * self.diameter
+        side = torch.where(self._queries.inside(x.detach().double()), -1.0, 1.0)
+        direction = (side / distance.detach().clamp(min=1e-300))[:, None] * offset.detach()
+        normal = torch.where(off_face[:, None], direction, normal)
+        return Projection(point, distance, normal, facet, self.face_tag[facet])
+
+    def measure(self) -> float:
+        """Return the enclosed volume."""
+        return enclosed_volume(self.vertices, self.faces)
+
+    def boundary_measure(self, tag: str | None = None) -> float:
+        """Return the area of the surface, of one part or all.
+
+        Args:
+            tag: Name of the part; all if None.
+
+        Raises:
+            UsageError: If the tag is unknown.
+        """
+        return float(self.areas[self._faces_of(tag)].sum())
+
+    def sample_boundary(
+        self,
+        count: int,
+        tags: str | Sequence[str] | None = None,
+        method: Method = "random",
+        *,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Draw points of the surface, uniformly by area.
+
+        Args:
+            count: Number of points n.
+            tags: Names of the parts; all if None.
+            method: "random" or "sobol".
+            generator: Source of randomness.
+
+        Returns:
+            Points, shape (n, 3), float64.
+
+        Raises:
+            UsageError: If a tag is unknown or has no faces.
+        """
+        return points_in_simplices(self._corners[self._faces_of(tags)], cube(count, 3, method, generator))
