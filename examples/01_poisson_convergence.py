@@ -18,7 +18,7 @@ for n in (32, 64, 128, 256):
     grid = problem.grid((n, n))
     solution = pdeflow.solve(problem.system(instance, grid), rtol=1e-10)
     assert solution.converged, solution.detail
-    u, exact = torch.from_numpy(solution.x).reshape(grid.shape), problem.exact(instance, grid)
+    u, exact = torch.from_numpy(solution.x).reshape(grid.shape), problem.exact(grid.coordinates(), instance)
     errors.append(float((u - exact).norm() / exact.norm()))
     print(f"{n:4d} x {n:<4d} relative error {errors[-1]:.2e}   {solution}")
 

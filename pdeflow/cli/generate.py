@@ -33,10 +33,13 @@ def parser() -> ArgumentParser:
         default={"train": 400, "valid": 50, "test": 50},
         help="Samples by split.",
     )
-    p.add_argument("--grid", type=list[int], default=[32, 32], help="Cells per axis.")
+    p.add_argument(
+        "--grid", type=list[int] | None, default=None, help="Cells per axis; the problem's own resolution by default."
+    )
+    p.add_argument("--h", type=float | None, default=None, help="Mesh size in length units, for problems on meshes.")
     p.add_argument("--method", type=str, default="auto", help="auto (measured), direct, or cg (with AMG).")
     p.add_argument(
-        "--rtol", type=float, default=1e-8, help="Relative tolerance of every solve, verified in float64."
+        "--rtol", type=float | None, default=None, help="Largest accepted verdict (relative residual); the problem's by default."
     )
     p.add_argument("--chain_length", type=int, default=128, help="Samples of one chain, which is one shard.")
     p.add_argument("--workers", type=int, default=1, help="Processes; they never change the data.")
@@ -135,7 +138,7 @@ def generate_dataset(settings: Any, quiet: bool) -> dict[str, Any]:
     out = Path(settings.out or f"datasets/{settings.name}")
     with progress("generate", quiet) as display:
         manifest = generate(
-            settings.problem, out, count=settings.count, grid=settings.grid, seed=settings.seed_everything,
+            settings.problem, out, count=settings.count, grid=settings.grid, h=settings.h, seed=settings.seed_everything,
             method=settings.method, rtol=settings.rtol, chain_length=settings.chain_length, workers=settings.workers,
             resume=settings.resume, shard=settings.shard, name=settings.name,
             progress=None if display is None else lambda state: display.update(state.done, state.total, f"{state.iterations} its"),
@@ -152,14 +155,15 @@ def generate_dataset(settings: Any, quiet: bool) -> dict[str, Any]:
 
 def summary_lines(manifest: dict[str, Any], out: Path) -> str:
     """Return what the command prints."""
+    from pdeflow.data.manifest import place
+
     counts = " + ".join(f"{split['count']} {name}" for name, split in manifest["splits"].items())
-    shape = " x ".join(map(str, manifest["grid"]["shape"]))
     residual, seconds = manifest["residual"]["max"], manifest["seconds"]
     total = sum(split["count"] for split in manifest["splits"].values())
     return (
-        f"generate: {counts} samples, {shape}, {manifest['equation']}\n"
-        f"  {manifest['solver']}; relative residual at most {residual:.1e}; {seconds:.1f} s "
-        f"({total / max(seconds, 1e-9):.0f} samples/s)\n  {out}"
+        f"generate: {counts} samples, {place(manifest)}, {manifest['equation']}\n"
+        f"  {manifest['solver']}; {manifest.get('verdict', 'relative residual')} at most {residual:.1e}; {seconds:.1f} s "
+        f"({total / max(seconds, 1e-9):.3g} samples/s)\n  {out}"
     )
 
 
@@ -172,18 +176,7 @@ def draw(root: Path) -> list[Path]:
     Returns:
         The pictures, in figures/ of the run when the dataset is a stage of one, else beside the data.
     """
-    from pdeflow.data import PDEDataset
-    from pdeflow.report import plot_histograms, plot_samples
+    from pdeflow.report.dataset_pictures import plot_dataset
 
     folder = (root.parent if (root.parent / "figures").is_dir() else root) / "figures"
-    data = PDEDataset(root, "train")
-    a, u = data.tensors()
-    if a.ndim != 4:
-        return []
-    names = (data.problem.inputs[0], data.problem.outputs[0])
-    samples = plot_samples(folder / "samples.png", a[:, 0].numpy(), u[:, 0].numpy(), names)
-    every = {
-        f"input {names[0]} (dimensionless)": a[:, 0].numpy(),
-        f"solution {names[1]} (dimensionless)": u[:, 0].numpy(),
-    }
-    return [samples, plot_histograms(folder / "data_histograms.png", every)]
+    return plot_dataset(root, folder)

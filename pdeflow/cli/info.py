@@ -88,16 +88,25 @@ def dataset_lines(found: dict[str, Any]) -> str:
     lines = [
         f"dataset     {found['name']}, format {found['format']}, {total} samples ({splits}), {found['bytes'] / 1e6:.1f} MB",
         f"problem     {found.get('equation') or 'unknown: imported data'}",
-        f"grid        {' x '.join(map(str, found['grid']['shape']))}, values at {found['grid']['location']}s",
+        where(found),
         text_table(header, rows),
     ]
     residual = found.get("residual") or {}
     if residual.get("max") is not None:
         lines.append(
-            f"solves      {found.get('solver')}; relative residual max {residual['max']:.1e}, median {residual['median']:.1e}; "
+            f"solves      {found.get('solver')}; {found.get('verdict', 'relative residual')} max {residual['max']:.1e}, median {residual['median']:.1e}; "
             f"seed {found.get('seed')}"
         )
     return "\n".join(lines)
+
+
+def where(found: dict[str, Any]) -> str:
+    """Return the line that says where the values of a dataset live."""
+    from pdeflow.data.manifest import place
+
+    if "mesh" in found:
+        return f"mesh        {place(found)}; boundary parts {', '.join(found['mesh']['tags']) or 'unnamed'}"
+    return f"grid        {place(found)}, values at {found['grid']['location']}s"
 
 
 def run_lines(path: Path) -> str:

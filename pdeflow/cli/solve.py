@@ -42,7 +42,10 @@ def parser(with_problem: bool) -> ArgumentParser:
     else:
         p.add_argument("matrix", type=str, help="A as Matrix Market (.mtx) or scipy.sparse.save_npz (.npz).")
     p.add_argument("--rhs", type=str | None, default=None, help="b as .npy or .mtx; A times ones by default.")
-    p.add_argument("--grid", type=list[int], default=[64, 64], help="Cells per axis, for a problem.")
+    p.add_argument(
+        "--grid", type=list[int] | None, default=None, help="Cells per axis, for a problem; 64 x 64 where it lives on grids."
+    )
+    p.add_argument("--h", type=float | None, default=None, help="Mesh size in length units, for a problem on a mesh.")
     p.add_argument("--instance", type=int, default=0, help="Number of the unseen instance, for a problem.")
     add_method_arguments(p)
     return p
@@ -213,11 +216,17 @@ def read_system(settings: Any) -> tuple[Any, str]:
         if settings.rhs is not None:
             raise UsageError("--rhs belongs to a matrix file; a problem brings its own right-hand side")
         from pdeflow import seeds
+        from pdeflow.problems.instance import name_of
 
         problem = settings.problem
         instance = problem.sample(seeds.generator(settings.seed_everything, seeds.SOLVE, settings.instance))
-        system = problem.system(instance, problem.grid(tuple(settings.grid)))
-        return system, f"{problem.equation}, {' x '.join(map(str, settings.grid))} cells, n = {system.n:,}"
+        if not problem.linear:
+            raise UsageError(
+                f"{type(problem).__name__} is not one linear system ({problem.algorithm}); solve it with: pdeflow generate --count 1"
+            )
+        layout = problem.layout(instance, resolution(settings, problem))
+        system = problem.system(instance, layout)
+        return system, f"{problem.equation}, {name_of(layout)}, n = {system.n:,}"
     A = read_matrix(settings.matrix)
     b = read_vector(settings.rhs, A.shape[0]) if settings.rhs else None
     nullspace = settings.nullspace
@@ -233,6 +242,25 @@ def read_system(settings: Any) -> tuple[Any, str]:
     if b is None:
         note = f"; b = A times {'0 … 1' if system.nullspace is not None else 'ones'}"
     return system, f"{settings.matrix}: {describe(system.A)}{note}"
+
+
+def resolution(settings: Any, problem: Any) -> Any:
+    """Return the cells per axis or the mesh size that were asked for, else the problem's kind of them.
+
+    Args:
+        settings: Settings of the command.
+        problem: The problem.
+
+    Raises:
+        UsageError: If both were given.
+    """
+    if settings.grid is not None and settings.h is not None:
+        raise UsageError(f"give either grid (cells per axis) or h (mesh size), got {settings.grid} and {settings.h}")
+    if settings.h is not None:
+        return settings.h
+    if settings.grid is not None:
+        return tuple(settings.grid)
+    return (64, 64) if problem.resolution == (32, 32) else problem.resolution
 
 
 def choose_preconditioner(name: str) -> Any:

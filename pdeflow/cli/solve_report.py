@@ -102,9 +102,8 @@ def unseen_counts(settings: Any, learned: Any, quiet: bool) -> dict[str, Any]:
             counts: dict[str, list[float]] = {name: [] for name in methods}
             for i in range(settings.unseen):
                 generator = seeds.generator(settings.seed_everything, seeds.SOLVE, settings.instance + 1 + i)
-                system = settings.problem.system(
-                    settings.problem.sample(generator), settings.problem.grid(tuple(shape))
-                )
+                instance = settings.problem.sample(generator)
+                system = settings.problem.system(instance, settings.problem.layout(instance, tuple(shape)))
                 for name, M in methods.items():
                     method = "fcg" if name.endswith("trained") else "cg"
                     found = solve(system, method=method, preconditioner=M, rtol=settings.rtol, guard="none")
@@ -159,7 +158,32 @@ def write_run(
     if system.grid is not None and system.grid.ndim == 2:
         field, (name, values) = solution.x.reshape(system.grid.shape), input_field(settings, system)
         pictures.append(plot_solution(figures / "solution.png", values, field, names=(name, "u")))
+    elif "problem" in settings:
+        pictures += plot_elsewhere(settings, solution, figures / "solution.png")
     print("  " + ", ".join(map(str, pictures)))
+
+
+def plot_elsewhere(settings: Any, solution: Any, path: Path) -> list[Path]:
+    """Draw the solution of a problem on a mesh in the plane.
+
+    Args:
+        settings: Settings of the command.
+        solution: What was found.
+        path: Picture to write.
+    """
+    from pdeflow import seeds
+    from pdeflow.cli.solve import resolution
+    from pdeflow.geometry import Mesh
+    from pdeflow.report.mesh_fields import plot_mesh_samples
+
+    problem = settings.problem
+    instance = problem.sample(seeds.generator(settings.seed_everything, seeds.SOLVE, settings.instance))
+    mesh = problem.layout(instance, resolution(settings, problem))
+    if not isinstance(mesh, Mesh) or mesh.dim != 2:
+        return []
+    fields = problem.input_values(instance, mesh) | problem.unpack(solution.x, mesh)
+    name, values = list(fields.items())[-1]
+    return [plot_mesh_samples(path, [(mesh.points, mesh.cells, mesh.cell_type, values)], names=[name], name=name)]
 
 
 def input_field(settings: Any, system: Any) -> tuple[str, np.ndarray]:

@@ -4,11 +4,12 @@ from pdeflow.data.check import check
 from pdeflow.data.dataset import PDEDataset
 from pdeflow.data.foreign import export_neuralop, import_neuralop
 from pdeflow.data.manifest import describe
+from pdeflow.data.mesh_dataset import MeshDataset
 
 if TYPE_CHECKING:
     from pdeflow.data.datamodule import PDEDataModule
 
-__all__ = ["PDEDataModule", "PDEDataset", "check", "describe", "export_neuralop", "import_neuralop"]
+__all__ = ["MeshDataset", "PDEDataModule", "PDEDataset", "check", "describe", "export_neuralop", "import_neuralop"]
 
 
 def __getattr__(name: str) -> Any:

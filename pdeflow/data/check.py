@@ -11,6 +11,7 @@ import yaml
 
 from pdeflow.data.dataset import read_listed_shard
 from pdeflow.data.manifest import read_manifest
+from pdeflow.data.mesh_store import MeshShard
 from pdeflow.data.store import Shard
 from pdeflow.errors import DataError
 
@@ -47,7 +48,9 @@ def _check_shard(root: Path, entry: Mapping[str, Any], manifest: Mapping[str, An
     except DataError as error:
         return [str(error)]
     path, lines = root / entry["file"], []
-    if (
+    if isinstance(shard, MeshShard):
+        lines += _check_meshes(path, shard)
+    elif (
         list(shard.grid.shape) != manifest["grid"]["shape"]
         or shard.grid.location != manifest["grid"]["location"]
     ):
@@ -59,7 +62,18 @@ def _check_shard(root: Path, entry: Mapping[str, Any], manifest: Mapping[str, An
     return lines + _check_verdicts(path, shard, manifest.get("rtol"))
 
 
-def _check_verdicts(path: Path, shard: Shard, rtol: float | None) -> list[str]:
+def _check_meshes(path: Path, shard: MeshShard) -> list[str]:
+    """Validate every mesh of a shard."""
+    lines = []
+    for sample, mesh in enumerate(shard.meshes):
+        try:
+            mesh.validate()
+        except DataError as error:
+            lines.append(f"{path}: mesh of sample {sample}: {error}")
+    return lines
+
+
+def _check_verdicts(path: Path, shard: Shard | MeshShard, rtol: float | None) -> list[str]:
     """Compare the stored residuals with the tolerance."""
     residual = shard.samples.get("residual_rel")
     if rtol is None:

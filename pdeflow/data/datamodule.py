@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -12,8 +12,11 @@ from torch.utils.data import DataLoader, Sampler, Subset
 
 from pdeflow import seeds
 from pdeflow.data.dataset import PDEDataset
+from pdeflow.data.manifest import read_manifest
+from pdeflow.data.mesh_dataset import MeshDataset
 from pdeflow.errors import UsageError
 from pdeflow.geometry import Grid
+from pdeflow.geometry.mesh_batch import collate
 
 
 class EpochSampler(Sampler[int]):
@@ -40,7 +43,7 @@ class EpochSampler(Sampler[int]):
 
 
 class PDEDataModule(LightningDataModule):
-    """Batches {"a", "u", "index"} of a dataset folder.
+    """Batches {"a", "u", "index"} of a dataset on a grid, {"x", "a", "u", "mask", "index"} of one on meshes.
 
     Args:
         path: Folder of the dataset; nothing is read before `setup`.
@@ -52,7 +55,7 @@ class PDEDataModule(LightningDataModule):
     def __init__(self, path: str, batch_size: int = 16, seed: int = 0, n_train: int | None = None) -> None:
         super().__init__()
         self.path, self.batch_size, self.seed, self.n_train = path, batch_size, seed, n_train
-        self._splits: dict[str, PDEDataset] = {}
+        self._splits: dict[str, PDEDataset | MeshDataset] = {}
 
     def setup(self, stage: str | None = None) -> None:
         """Check the settings, and read the training split where it is needed.
@@ -74,8 +77,12 @@ class PDEDataModule(LightningDataModule):
 
     @property
     def grid(self) -> Grid:
-        """Grid of the fields."""
-        return self._any().grid
+        """Grid of the fields.
+
+        Raises:
+            UsageError: If the samples are on meshes.
+        """
+        return _on_grid(self._any()).grid
 
     @property
     def problem(self) -> Any:
@@ -84,14 +91,15 @@ class PDEDataModule(LightningDataModule):
 
     def training_fields(self) -> tuple[Tensor, Tensor]:
         """Return the inputs and solutions that are trained on, (N, channels, *grid)."""
-        a, u = self._split("train").tensors()
+        a, u = _on_grid(self._split("train")).tensors()
         return a[: self.n_train], u[: self.n_train]
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return shuffled batches of the training split."""
         data = self._split("train")
         part = Subset(data, range(self.n_train)) if self.n_train else data
-        return DataLoader(part, batch_size=self.batch_size, sampler=EpochSampler(len(part), self.seed))
+        order = EpochSampler(len(part), self.seed)
+        return DataLoader(part, batch_size=self.batch_size, sampler=order, collate_fn=_collate(data))
 
     @property
     def has_validation(self) -> bool:
@@ -111,13 +119,27 @@ class PDEDataModule(LightningDataModule):
         return self._in_order("test")
 
     def _in_order(self, split: str) -> DataLoader[Any]:
-        return DataLoader(self._split(split), batch_size=self.batch_size)
+        data = self._split(split)
+        return DataLoader(data, batch_size=self.batch_size, collate_fn=_collate(data))
 
-    def _any(self) -> PDEDataset:
+    def _any(self) -> PDEDataset | MeshDataset:
         """A split that is in memory already, else the training split."""
         return next(iter(self._splits.values()), None) or self._split("train")
 
-    def _split(self, name: str) -> PDEDataset:
+    def _split(self, name: str) -> PDEDataset | MeshDataset:
         if name not in self._splits:
-            self._splits[name] = PDEDataset(self.path, name)
+            kind = MeshDataset if "mesh" in read_manifest(self.path) else PDEDataset
+            self._splits[name] = kind(self.path, name)
         return self._splits[name]
+
+
+def _collate(data: PDEDataset | MeshDataset) -> Callable[[Any], Any] | None:
+    return collate if isinstance(data, MeshDataset) else None
+
+
+def _on_grid(data: PDEDataset | MeshDataset) -> PDEDataset:
+    if isinstance(data, MeshDataset):
+        raise UsageError(
+            f"{data.root} holds samples on meshes; this network needs fields on a grid: generate with grid: [32, 32], not h"
+        )
+    return data

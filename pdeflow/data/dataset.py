@@ -1,4 +1,4 @@
-"""Read a split of a dataset as tensors: inputs `a` and solutions `u`, one channel per field."""
+"""Read a split of a dataset as tensors: inputs `a` and solutions `u`, one channel per field (and frame)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from pdeflow.data.hdf5 import sha256
 from pdeflow.data.manifest import read_manifest
+from pdeflow.data.mesh_store import MeshShard
 from pdeflow.data.reading import REMEDY, read_shard
-from pdeflow.data.store import Shard, sha256
+from pdeflow.data.store import Shard
 from pdeflow.errors import DataError, UsageError
 from pdeflow.geometry import Grid
 
 
 class PDEDataset(Dataset[dict[str, Any]]):
-    """Samples {"a": (C_in, *grid), "u": (C_out, *grid), "index": i} of one split, held in memory.
+    """Samples {"a": (C_in, *grid), "u": (C_out, *grid), "index": i} of one split on a grid, held in memory.
+
+    The frames of an evolution problem are channels of u, in the order of `times`.
 
     Args:
         root: Folder of the dataset.
@@ -32,25 +36,29 @@ class PDEDataset(Dataset[dict[str, Any]]):
         grid: Grid of the fields.
         info: The manifest.
         scalars: Parameters of the samples by name, shape (N,).
+        times: Times of the frames.
 
     Raises:
-        UsageError: If the dataset or the split is not there.
+        UsageError: If the dataset or the split is not there, or its samples are on meshes.
         DataError: If a file is missing, damaged, not the manifest's, or holds NaN.
     """
 
     def __init__(self, root: str | Path, split: str = "train", dtype: torch.dtype = torch.float32) -> None:
         self.root, self.split, self.dtype = Path(root), split, dtype
-        self.info = read_manifest(root)
-        if split not in self.info["splits"]:
-            found = ", ".join(self.info["splits"])
-            raise UsageError(f"dataset {root} has no split {split!r}; it has {found}")
-        parts = [read_listed_shard(self.root, entry) for entry in self.info["splits"][split]["shards"]]
+        self.info, found = read_split(self.root, split)
+        parts = [part for part in found if isinstance(part, Shard)]
+        if not parts:
+            raise UsageError(f"the samples of {root} are on meshes; read them with pdeflow.data.MeshDataset")
         self.grid: Grid = parts[0].grid
+        self.times = parts[0].times
         self.scalars = {
             name: np.concatenate([part.scalars[name] for part in parts]) for name in parts[0].scalars
         }
-        self._a = _stack([list(part.inputs.values()) for part in parts], dtype)
-        self._u = _stack([list(part.outputs.values()) for part in parts], dtype)
+        inputs = [list(part.inputs.values()) for part in parts]
+        self._a = _stack([[values[:, None] for values in fields] for fields in inputs], dtype)
+        outputs = [list(part.outputs.values()) for part in parts]
+        single = len(self.times) == 1
+        self._u = _stack([[values[:, None] if single else values for values in fields] for fields in outputs], dtype)
 
     @cached_property
     def problem(self) -> Any:
@@ -59,8 +67,7 @@ class PDEDataset(Dataset[dict[str, Any]]):
         Raises:
             DataError: If its class cannot be imported.
         """
-        settings = self.info["problem"]
-        return None if settings is None else build(settings)
+        return problem_of(self.info)
 
     def __len__(self) -> int:
         return len(self._u)
@@ -73,7 +80,38 @@ class PDEDataset(Dataset[dict[str, Any]]):
         return self._a, self._u
 
 
-def read_listed_shard(root: Path, entry: Mapping[str, Any]) -> Shard:
+def read_split(root: Path, split: str) -> tuple[dict[str, Any], list[Shard | MeshShard]]:
+    """Read all shards of a split.
+
+    Args:
+        root: Folder of the dataset.
+        split: "train", "valid" or "test".
+
+    Returns:
+        (manifest, shards).
+
+    Raises:
+        UsageError: If the dataset or the split is not there.
+        DataError: If a file is missing, damaged, not the manifest's, or holds NaN.
+    """
+    manifest = read_manifest(root)
+    if split not in manifest["splits"]:
+        found = ", ".join(manifest["splits"])
+        raise UsageError(f"dataset {root} has no split {split!r}; it has {found}")
+    return manifest, [read_listed_shard(root, entry) for entry in manifest["splits"][split]["shards"]]
+
+
+def problem_of(manifest: Mapping[str, Any]) -> Any:
+    """Return the problem that a manifest names, or None where the data were imported.
+
+    Raises:
+        DataError: If its class cannot be imported.
+    """
+    settings = manifest["problem"]
+    return None if settings is None else build(settings)
+
+
+def read_listed_shard(root: Path, entry: Mapping[str, Any]) -> Shard | MeshShard:
     """Read a shard that the manifest lists, and compare the two.
 
     Args:
@@ -121,5 +159,5 @@ def build(settings: Mapping[str, Any]) -> Any:
 
 
 def _stack(parts: list[list[np.ndarray]], dtype: torch.dtype) -> Tensor:
-    """Put fields beside each other as channels, and shards behind each other."""
-    return torch.cat([torch.from_numpy(np.stack(fields, axis=1)).to(dtype) for fields in parts])
+    """Put fields (N, frames, *grid) beside each other as channels, and shards behind each other."""
+    return torch.cat([torch.from_numpy(np.concatenate(fields, axis=1)).to(dtype) for fields in parts])

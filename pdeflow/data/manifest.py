@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import yaml
 
+from pdeflow.data.hdf5 import sha256
+from pdeflow.data.mesh_store import MeshShard
 from pdeflow.data.reading import REMEDY, read_shard
-from pdeflow.data.store import FORMAT, Shard, sha256, shards
+from pdeflow.data.store import FORMAT, Shard, shards
 from pdeflow.errors import DataError, UsageError
-from pdeflow.geometry import Grid
 
 SPLITS = ("train", "valid", "test")
-REQUIRED = ("name", "problem", "grid", "fields", "splits")
+REQUIRED = ("name", "problem", "fields", "splits")
 
 
 def read_manifest(root: str | Path) -> dict[str, Any]:
@@ -51,6 +52,8 @@ def read_manifest(root: str | Path) -> dict[str, Any]:
     if version > FORMAT:
         raise DataError(f"{path} has format {version}, this pdeflow reads up to {FORMAT}; upgrade pdeflow")
     missing = [key for key in REQUIRED if key not in manifest]
+    if not missing and not {"grid", "mesh"} & set(manifest):
+        missing = ["grid"]
     if missing:
         raise DataError(f"{path} lacks the key {missing[0]!r}; {REMEDY}")
     return manifest
@@ -80,7 +83,7 @@ def build_manifest(root: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
         raise DataError(f"{root} holds no shard; run pdeflow generate")
     manifest = {
         "format": FORMAT, "name": first.name, "problem": first.problem, "equation": first.equation,
-        "grid": _grid_entry(first.grid), "fields": {name: _field_entry(first, name, m) for name, m in tally.moments.items()},
+        **tally.place(), "fields": {name: _field_entry(first, name, m) for name, m in tally.moments.items()},
         "splits": splits, "seed": first.seed, "residual": _range(tally.residuals), "iterations": _range(tally.iterations),
         "bytes": tally.size, **facts,
     }  # fmt: skip
@@ -93,7 +96,9 @@ def build_manifest(root: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
 class _Tally:
     """What has been seen of a dataset's shards."""
 
-    first: Shard | None = None
+    first: Shard | MeshShard | None = None
+    points: list[int] = field(default_factory=list)
+    cells: list[int] = field(default_factory=list)
     moments: dict[str, dict[str, float]] = field(default_factory=dict)
     residuals: list[float] = field(default_factory=list)
     iterations: list[float] = field(default_factory=list)
@@ -104,6 +109,9 @@ class _Tally:
         shard = read_shard(path)
         self.first = self.first or shard
         _same_kind(path, shard, self.first)
+        if isinstance(shard, MeshShard):
+            self.points += [len(mesh.points) for mesh in shard.meshes]
+            self.cells += [len(mesh.cells) for mesh in shard.meshes]
         for name, values in shard.fields.items():
             self.moments[name] = merge(self.moments.get(name), moments(values))
         self.residuals += list(shard.samples.get("residual_rel", ()))
@@ -113,10 +121,22 @@ class _Tally:
         file = path.relative_to(root).as_posix()
         return {"file": file, "sha256": sha256(path), "count": shard.count, "first_id": first_id}
 
+    def place(self) -> dict[str, Any]:
+        """Return the entry of the manifest that says where the values live."""
+        first = self.first
+        if not isinstance(first, MeshShard):
+            return {} if first is None else {"grid": _grid_entry(first)}
+        mesh, shared = first.meshes[0], len(first.meshes) == 1
+        spans = {"points": [min(self.points), max(self.points)], "cells": [min(self.cells), max(self.cells)]}
+        return {"mesh": {"cell_type": mesh.cell_type, "dim": mesh.dim, "shared": shared, **spans, "tags": sorted(mesh.facet_tags)}}
 
-def _same_kind(path: Path, shard: Shard, first: Shard) -> None:
+
+def _same_kind(path: Path, shard: Shard | MeshShard, first: Shard | MeshShard) -> None:
     """Refuse a shard of another dataset."""
-    for what in ("name", "grid", "problem", "seed"):
+    if type(shard) is not type(first):
+        raise DataError(f"{path} holds a {type(shard).__name__}, the shards before it a {type(first).__name__}; use another --out")
+    place = () if isinstance(shard, MeshShard) else ("grid", "times", "mapped")
+    for what in ("name", *place, "problem", "seed"):
         if getattr(shard, what) != getattr(first, what):
             found, expected = getattr(shard, what), getattr(first, what)
             raise DataError(f"{path} has {what} {found}, the shards before it {expected}; use another --out")
@@ -124,12 +144,15 @@ def _same_kind(path: Path, shard: Shard, first: Shard) -> None:
         raise DataError(f"{path} has other fields than the shards before it; use another --out")
 
 
-def _grid_entry(grid: Grid) -> dict[str, Any]:
-    bounds = [list(ends) for ends in grid.bounds]
-    return {"shape": list(grid.shape), "bounds": bounds, "location": grid.location}
+def _grid_entry(shard: Shard) -> dict[str, Any]:
+    grid = shard.grid
+    entry = {"shape": list(grid.shape), "bounds": [list(ends) for ends in grid.bounds], "location": grid.location}
+    if shard.mapped:
+        entry["mapped"] = True
+    return entry | ({"times": list(shard.times)} if len(shard.times) > 1 else {})
 
 
-def _field_entry(shard: Shard, name: str, moment: Mapping[str, float]) -> dict[str, Any]:
+def _field_entry(shard: Shard | MeshShard, name: str, moment: Mapping[str, float]) -> dict[str, Any]:
     values = shard.fields[name]
     return {
         "role": "input" if name in shard.inputs else "output", "dtype": str(values.dtype),
@@ -199,5 +222,26 @@ def describe(root: str | Path) -> dict[str, Any]:
     manifest = read_manifest(root)
     total = sum(split["count"] for split in manifest["splits"].values())
     for entry in manifest["fields"].values():
-        entry["shape"] = (total, *manifest["grid"]["shape"])
+        entry["shape"] = _shape(entry, total, manifest)
     return manifest
+
+
+def _shape(entry: Mapping[str, Any], total: int, manifest: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the shape of a field over all samples; "n" where it differs from mesh to mesh."""
+    if "mesh" in manifest:
+        fewest, most = manifest["mesh"]["points"]
+        return (total, fewest if fewest == most else "n")
+    frames = len(manifest["grid"].get("times", ())) if entry["role"] == "output" else 0
+    return (total, *([frames] if frames else []), *manifest["grid"]["shape"])
+
+
+def place(manifest: Mapping[str, Any]) -> str:
+    """Return in words where the values of a dataset live."""
+    if "mesh" in manifest:
+        mesh = manifest["mesh"]
+        counts = {" to ".join(map(str, sorted(set(mesh[key])))) + f" {key}" for key in ("points", "cells")}
+        whose = "one mesh" if mesh["shared"] else "a mesh each"
+        return f"{whose}, {', '.join(sorted(counts, reverse=True))} ({mesh['cell_type']})"
+    frames = len(manifest["grid"].get("times", ()))
+    shape = " x ".join(map(str, manifest["grid"]["shape"]))
+    return shape + (f", {frames} frames" if frames else "") + (", curvilinear" if manifest["grid"].get("mapped") else "")

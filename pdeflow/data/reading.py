@@ -12,18 +12,21 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pdeflow.data.store import FORMAT, Shard, nonfinite
+from pdeflow.data.hdf5 import nonfinite
+from pdeflow.data.mesh_store import LAYOUT, MeshShard, read_mesh_shard
+from pdeflow.data.store import FORMAT, Shard
 from pdeflow.errors import DataError
 from pdeflow.geometry import Grid
 
 REMEDY = "make it anew with pdeflow generate --resume, or import it again"
 REQUIRED = (
-    "pdeflow_format", "complete", "dataset_name", "grid_location", "grid_bounds", "grid_periodic", "problem", "equation",
-    "root_seed", "input_fields", "output_fields",
+    "pdeflow_format", "complete", "dataset_name", "problem", "equation", "root_seed", "input_fields", "output_fields",
 )  # fmt: skip
+GRID = ("grid_location", "grid_bounds", "grid_periodic")
+MESH = ("cell_type", "n_trajectories")
 
 
-def read_shard(path: Path) -> Shard:
+def read_shard(path: Path) -> Shard | MeshShard:
     """Read a shard and check it.
 
     Args:
@@ -45,8 +48,9 @@ def read_shard(path: Path) -> Shard:
         raise DataError(f"{path} is truncated or damaged ({reason}); {REMEDY}") from error
 
 
-def _read(file: h5py.File, path: Path) -> Shard:
-    missing = [name for name in REQUIRED if name not in file.attrs]
+def _read(file: h5py.File, path: Path) -> Shard | MeshShard:
+    on_mesh = file.attrs.get("layout") == LAYOUT
+    missing = [name for name in (*REQUIRED, *(MESH if on_mesh else GRID)) if name not in file.attrs]
     if missing:
         raise DataError(
             f"{path} lacks the attribute {missing[0]!r}; it was not written by pdeflow, or only in part; {REMEDY}"
@@ -54,9 +58,14 @@ def _read(file: h5py.File, path: Path) -> Shard:
     if int(file.attrs["pdeflow_format"]) > FORMAT:
         found = file.attrs["pdeflow_format"]
         raise DataError(f"{path} has format {found}, this pdeflow reads up to {FORMAT}; upgrade pdeflow")
+    if on_mesh:
+        return read_mesh_shard(file, path)
+    times = tuple(float(t) for t in file["dimensions/time"][()])
     inputs = {name: _field(file, path, name) for name in file.attrs["input_fields"]}
-    outputs = {name: _field(file, path, name)[:, 0] for name in file.attrs["output_fields"]}
-    shape = next(iter(outputs.values())).shape[1:]
+    outputs = {name: _field(file, path, name) for name in file.attrs["output_fields"]}
+    shape = next(iter(outputs.values())).shape[2:]
+    if len(times) == 1:
+        outputs = {name: values[:, 0] for name, values in outputs.items()}
     bounds = tuple((float(low), float(high)) for low, high in file.attrs["grid_bounds"])
     periodic = tuple(bool(wraps) for wraps in file.attrs["grid_periodic"])
     seed = int(file.attrs["root_seed"])
@@ -67,6 +76,7 @@ def _read(file: h5py.File, path: Path) -> Shard:
         problem=json.loads(file.attrs["problem"]), equation=str(file.attrs["equation"]),
         units={name: str(file["t0_fields"][name].attrs["units"]) for name in [*inputs, *outputs]},
         seed=None if seed < 0 else seed, scalars={name: column[()] for name, column in file["scalars"].items()},
+        times=times, mapped=file.attrs.get("layout") == "mapped",
     )  # fmt: skip
 
 

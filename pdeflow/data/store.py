@@ -6,10 +6,7 @@ the samples only: no dates, seconds or hosts.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,16 +15,12 @@ from typing import Any
 import h5py
 import numpy as np
 
+from pdeflow.data.hdf5 import annotate, create, nonfinite, write_aside, write_columns
 from pdeflow.errors import DataError
 from pdeflow.geometry import Grid
 
 FORMAT = 1
 AXES = "xyz"
-CHUNK_BYTES = 2**20
-SAMPLE_COLUMNS = {
-    "sample_id": np.int64, "chain_id": np.int64, "chain_pos": np.int64, "iterations": np.int64,
-    "residual_rel": np.float64, "status": np.int8,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,7 +31,7 @@ class Shard:
         name: Name of the dataset.
         grid: Grid of all fields.
         inputs: Input fields by name, shape (N, *grid.shape).
-        outputs: Solution fields by name, shape (N, *grid.shape).
+        outputs: Solution fields by name, shape (N, *grid.shape), or (N, T, *grid.shape) for T > 1 frames.
         samples: Columns of SAMPLE_COLUMNS, shape (N,); those that are missing are left out of the file.
         problem: {"class_path", "init_args"} of the problem, or None for imported data.
         equation: The PDE in one line, or "".
@@ -46,6 +39,8 @@ class Shard:
         seed: Root seed, or None.
         scalars: Parameters of the samples by name, shape (N,).
         origin: Where the fields come from, added to their long names; "" for our own.
+        times: Times of the frames, T entries; one for a steady problem.
+        mapped: Whether the grid holds the indices of a curvilinear one, whose points are the inputs x, y (and z).
     """
 
     name: str
@@ -59,6 +54,8 @@ class Shard:
     seed: int | None = None
     scalars: Mapping[str, np.ndarray] = field(default_factory=dict)
     origin: str = ""
+    times: tuple[float, ...] = (0.0,)
+    mapped: bool = False
 
     @property
     def fields(self) -> dict[str, np.ndarray]:
@@ -85,18 +82,13 @@ def write_shard(path: Path, shard: Shard) -> str:
         DataError: If a value is not finite or a shape is wrong.
     """
     check_fields(shard, path.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with h5py.File(aside, "w", libver=("earliest", "v110")) as file:
-            _write_header(file, shard)
-            _write_fields(file, shard)
-            _write_columns(file, shard)
-            file.attrs["complete"] = True
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-    return sha256(path)
+
+    def write(file: h5py.File) -> None:
+        _write_header(file, shard)
+        _write_fields(file, shard)
+        write_columns(file, shard.scalars, shard.samples)
+
+    return write_aside(path, write)
 
 
 def check_fields(shard: Shard, file: str) -> None:
@@ -110,17 +102,13 @@ def check_fields(shard: Shard, file: str) -> None:
         DataError: Naming field and sample.
     """
     for name, values in shard.fields.items():
-        expected = (shard.count, *shard.grid.shape)
+        frames = () if name in shard.inputs or len(shard.times) == 1 else (len(shard.times),)
+        expected = (shard.count, *frames, *shard.grid.shape)
         if values.shape != expected:
             raise DataError(f"{file}: field {name!r} has shape {values.shape}, expected {expected}")
         bad = nonfinite(values)
         if bad.size:
             raise DataError(f"{file}: field {name!r} of sample {bad[0]} is not finite; nothing was written")
-
-
-def nonfinite(values: np.ndarray) -> np.ndarray:
-    """Return the numbers of the samples that hold NaN or an infinity, values of shape (N, ...)."""
-    return np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(1))
 
 
 def _write_header(file: h5py.File, shard: Shard) -> None:
@@ -131,87 +119,41 @@ def _write_header(file: h5py.File, shard: Shard) -> None:
         simulation_parameters=[], pdeflow_format=FORMAT, equation=shard.equation, grid_location=grid.location,
         grid_bounds=np.array(grid.bounds), grid_periodic=np.array(grid.periodic), problem=json.dumps(shard.problem),
         root_seed=-1 if shard.seed is None else shard.seed, input_fields=list(shard.inputs), output_fields=list(shard.outputs),
+        layout="mapped" if shard.mapped else "grid",
     )  # fmt: skip
     dimensions = file.create_group("dimensions")
     dimensions.attrs["spatial_dims"] = axes
-    time = dimensions.create_dataset("time", data=np.zeros(1))
-    _with(time, sample_varying=False, time_varying=True, units="1")
+    time = dimensions.create_dataset("time", data=np.array(shard.times, dtype=np.float64))
+    annotate(time, sample_varying=False, time_varying=True, units="1")
     for k, axis in enumerate(axes):
         coordinate = dimensions.create_dataset(axis, data=grid.axis(k).numpy())
-        _with(coordinate, sample_varying=False, time_varying=False, units="1", long_name=f"coordinate {axis}")
+        annotate(coordinate, sample_varying=False, time_varying=False, units="1", long_name=f"coordinate {axis}")
     walls = file.create_group("boundary_conditions")
     for k, axis in enumerate(axes):
         kind = "PERIODIC" if grid.periodic[k] else "WALL"
         wall = walls.create_group(f"{axis}_{kind.lower()}")
         ends = np.zeros(grid.shape[k], dtype=bool)
         ends[[0, -1]] = True
-        _with(wall, bc_type=kind, associated_dims=[axis], associated_fields=[])
-        _with(wall, sample_varying=False, time_varying=False)
+        annotate(wall, bc_type=kind, associated_dims=[axis], associated_fields=[])
+        annotate(wall, sample_varying=False, time_varying=False)
         wall.create_dataset("mask", data=ends)
 
 
-def _write_columns(file: h5py.File, shard: Shard) -> None:
-    """Parameters and verdicts, one entry a sample."""
-    group = file.create_group("scalars")
-    group.attrs["field_names"] = list(shard.scalars) or np.array([], dtype="S1")
-    for name, column in shard.scalars.items():
-        data = _dataset(file, f"scalars/{name}", np.asarray(column, dtype=np.float64))
-        _with(data, sample_varying=True, time_varying=False, units="1", long_name=f"parameter {name}")
-    for name, column in shard.samples.items():
-        _with(_dataset(file, f"samples/{name}", np.asarray(column, dtype=SAMPLE_COLUMNS[name])), units="1")
-
-
 def _write_fields(file: h5py.File, shard: Shard) -> None:
-    """Scalar fields: inputs without a time axis, solutions with one step."""
+    """Scalar fields: inputs without a time axis, solutions with the frames as one."""
     group = file.create_group("t0_fields")
     group.attrs["field_names"] = [*shard.inputs, *shard.outputs]
     origin = f", {shard.origin}" if shard.origin else ""
     for name, values in shard.fields.items():
         steady = name in shard.inputs
-        data = _dataset(file, f"t0_fields/{name}", values if steady else values[:, None])
-        _with(
+        data = create(file, f"t0_fields/{name}", values[:, None] if not steady and len(shard.times) == 1 else values)
+        annotate(
             data, dim_varying=[True] * shard.grid.ndim, sample_varying=True, time_varying=not steady,
             units=shard.units.get(name, "1"), long_name=f"{'input' if steady else 'solution'} {name}{origin}",
             coordinates=" ".join(AXES[: shard.grid.ndim]),
         )  # fmt: skip
     for order in (1, 2):
         file.create_group(f"t{order}_fields").attrs["field_names"] = np.array([], dtype="S1")
-
-
-def _dataset(file: h5py.File, name: str, values: np.ndarray) -> h5py.Dataset:
-    """Chunks of one sample or less, gzip 4 after a byte shuffle, with a checksum of every chunk."""
-    return file.create_dataset(
-        name, data=values, chunks=chunk_shape(values.shape, values.itemsize), compression="gzip",
-        compression_opts=4, shuffle=True, fletcher32=True, track_times=False,
-    )  # fmt: skip
-
-
-def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """Return one sample, its longest axes halved until a chunk fits CHUNK_BYTES.
-
-    Args:
-        shape: Shape of the data, samples first.
-        itemsize: Bytes of a value.
-
-    Returns:
-        Shape of a chunk; a column (N,) is one chunk.
-    """
-    chunk = [1, *shape[1:]] if len(shape) > 1 else list(shape)
-    while math.prod(chunk) * itemsize > CHUNK_BYTES:
-        longest = chunk.index(max(chunk))
-        chunk[longest] = -(-chunk[longest] // 2)
-    return tuple(chunk)
-
-
-def _with(target: Any, **attributes: Any) -> None:
-    for name, value in attributes.items():
-        target.attrs[name] = value
-
-
-def sha256(path: Path) -> str:
-    """Return the hexadecimal sha256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def shards(root: Path, split: str) -> Sequence[Path]:

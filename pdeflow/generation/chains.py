@@ -1,4 +1,4 @@
-"""Draw, assemble, solve and verify the samples of one chain, and write its shard."""
+"""Solve the samples of one chain and write its shard."""
 
 from __future__ import annotations
 
@@ -7,112 +7,19 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pdeflow import seeds
-from pdeflow.data.store import SAMPLE_COLUMNS, Shard, sha256, write_shard
-from pdeflow.errors import DataError, UsageError
+from pdeflow.data.hdf5 import SAMPLE_COLUMNS, sha256
+from pdeflow.data.mesh_store import MeshShard, write_mesh_shard
+from pdeflow.data.store import Shard, write_shard
 from pdeflow.generation.recipe import Chain, Recipe
-from pdeflow.geometry import Grid
-from pdeflow.linalg import LinearSystem, Solution, solve
-from pdeflow.problems import Instance, Problem
+from pdeflow.generation.samples import Sample, solve_sample
+from pdeflow.geometry import Grid, MappedGrid, Mesh
+from pdeflow.problems import Problem
 from pdeflow.problems.problem import problem_from
-
-SOLVERS = {"direct": ("direct", "none"), "cg": ("cg", "amg")}
-"""Method and preconditioner by the recipe's word."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One solved instance.
-
-    Attributes:
-        inputs: Input fields by name, shape (*grid.shape,).
-        scalars: Parameters by name.
-        u: Solution, shape (*grid.shape,).
-        residual: True relative residual.
-        iterations: Krylov steps; 1 for a direct solve.
-        status: 0 solved by the chosen solver, 1 by the other one.
-    """
-
-    inputs: dict[str, np.ndarray]
-    scalars: dict[str, float]
-    u: np.ndarray
-    residual: float
-    iterations: int
-    status: int
-
-
-def draw(problem: Problem, grid: Grid, seed: int, sample: int) -> tuple[Instance, LinearSystem]:
-    """Draw instance number `sample` and assemble its system.
-
-    Args:
-        problem: The problem.
-        grid: Grid of the unknowns.
-        seed: Root seed.
-        sample: Number of the sample.
-
-    Returns:
-        (instance, system).
-    """
-    instance = problem.sample(seeds.generator(seed, seeds.INPUTS, sample))
-    return instance, problem.system(instance, grid)
-
-
-def attempt(system: LinearSystem, solver: str, rtol: float) -> Solution | str:
-    """Solve by the recipe's word.
-
-    Args:
-        system: The system.
-        solver: "direct" or "cg".
-        rtol: Relative tolerance.
-
-    Returns:
-        The verified solution, or why there is none.
-    """
-    method, preconditioner = SOLVERS[solver]
-    try:
-        solution = solve(system, method=method, preconditioner=preconditioner, rtol=rtol)
-    except UsageError as error:  # the method does not suit this matrix
-        return f"{solver}: {error}"
-    if solution.converged and np.isrealobj(solution.x):
-        return solution
-    return f"{solver}: {solution.reason.name}, residual {solution.residual:.1e}"
-
-
-def solve_sample(problem: Problem, grid: Grid, recipe: Recipe, solver: str, sample: int) -> Sample:
-    """Solve one instance to the recipe's tolerance; where the solver fails, try the other one.
-
-    Args:
-        problem: The problem.
-        grid: Grid of the unknowns.
-        recipe: Tolerance and seed.
-        solver: "direct" or "cg".
-        sample: Number of the sample.
-
-    Returns:
-        The verified sample.
-
-    Raises:
-        DataError: If no solver reaches the tolerance.
-    """
-    instance, system = draw(problem, grid, recipe.seed, sample)
-    failures = []
-    for status, word in enumerate([solver, *(other for other in SOLVERS if other != solver)]):
-        found = attempt(system, word, recipe.rtol)
-        if isinstance(found, Solution):
-            inputs = {name: instance.fields[name].on(grid).numpy() for name in problem.inputs}
-            u, scalars = found.x.reshape(grid.shape), dict(instance.scalars)
-            return Sample(inputs, scalars, u, found.residual, found.iterations, status)
-        failures.append(found)
-    raise DataError(
-        f"sample {sample} of {recipe.name} was not solved to rtol {recipe.rtol:.0e} ({'; '.join(failures)}); "
-        "raise rtol, or use another seed"
-    )
 
 
 def write_chain(
@@ -134,12 +41,13 @@ def write_chain(
         DataError: If a sample cannot be solved.
     """
     problem, start = problem_from(recipe.problem), time.perf_counter()
-    grid = problem.grid(recipe.grid)
     samples = []
     for sample in range(chain.start, chain.start + chain.count):
-        samples.append(solve_sample(problem, grid, recipe, solver, sample))
+        samples.append(solve_sample(problem, recipe, solver, sample))
         step(samples[-1].iterations)
-    digest = write_shard(root / chain.file, as_shard(problem, grid, recipe, chain, samples))
+    shard = as_shard(problem, recipe, chain, samples)
+    path = root / chain.file
+    digest = write_mesh_shard(path, shard) if isinstance(shard, MeshShard) else write_shard(path, shard)
     facts = {
         "sha256": digest, "count": chain.count, "first_id": chain.start, "seconds": time.perf_counter() - start,
         "iterations": sum(sample.iterations for sample in samples), "machine": platform.machine(),
@@ -149,8 +57,20 @@ def write_chain(
     return facts
 
 
-def as_shard(problem: Problem, grid: Grid, recipe: Recipe, chain: Chain, samples: Sequence[Sample]) -> Shard:
-    """Stack the samples of a chain."""
+def as_shard(problem: Problem, recipe: Recipe, chain: Chain, samples: Sequence[Sample]) -> Shard | MeshShard:
+    """Put the samples of a chain together.
+
+    Args:
+        problem: The problem.
+        recipe: What is generated.
+        chain: Which part of it.
+        samples: Its samples.
+
+    Returns:
+        What is written to one file: values on a grid, or on meshes.
+    """
+    layouts = [sample.layout for sample in samples]
+    first = layouts[0]
     columns = {
         "sample_id": np.arange(chain.start, chain.start + chain.count),
         "chain_id": np.full(chain.count, chain.index),
@@ -159,17 +79,35 @@ def as_shard(problem: Problem, grid: Grid, recipe: Recipe, chain: Chain, samples
         "residual_rel": [sample.residual for sample in samples],
         "status": [sample.status for sample in samples],
     }
+    common: dict[str, Any] = {
+        "name": recipe.name, "problem": recipe.problem, "equation": problem.equation, "seed": recipe.seed,
+        "samples": {name: np.asarray(values, SAMPLE_COLUMNS[name]) for name, values in columns.items()},
+        "scalars": {name: np.array([sample.scalars[name] for sample in samples]) for name in samples[0].scalars},
+    }  # fmt: skip
+    inputs = {name: [sample.inputs[name] for sample in samples] for name in samples[0].inputs}
+    outputs = {name: [sample.outputs[name] for sample in samples] for name in samples[0].outputs}
+    if isinstance(first, Mesh):
+        meshes = [layout for layout in layouts if isinstance(layout, Mesh)]
+        shared = all(mesh is first for mesh in meshes)
+        return MeshShard(meshes=meshes[:1] if shared else meshes, inputs=inputs, outputs=outputs, **common)
+    mapped = isinstance(first, MappedGrid)
+    grid = _index_grid(first) if isinstance(first, MappedGrid) else first
     return Shard(
-        name=recipe.name,
-        grid=grid,
-        inputs={name: np.stack([sample.inputs[name] for sample in samples]) for name in problem.inputs},
-        outputs={problem.outputs[0]: np.stack([sample.u for sample in samples])},
-        samples={name: np.asarray(values, SAMPLE_COLUMNS[name]) for name, values in columns.items()},
-        problem=recipe.problem,
-        equation=problem.equation,
-        seed=recipe.seed,
-        scalars={name: np.array([sample.scalars[name] for sample in samples]) for name in samples[0].scalars},
-    )
+        grid=grid, mapped=mapped, times=problem.times,
+        inputs={name: np.stack(values) for name, values in (_coordinates(layouts) | inputs if mapped else inputs).items()},
+        outputs={name: np.stack(values) for name, values in outputs.items()}, **common,
+    )  # fmt: skip
+
+
+def _index_grid(layout: MappedGrid) -> Grid:
+    """Return the grid of the indices of a mapped one, scaled to the unit cube."""
+    return Grid(layout.shape, ((0.0, 1.0),) * layout.ndim, layout.periodic, "node")
+
+
+def _coordinates(layouts: Sequence[Any]) -> dict[str, list[np.ndarray]]:
+    """Return the points of mapped grids as fields x, y (and z)."""
+    points = [layout.coordinates().numpy() for layout in layouts]
+    return {name: [x[..., k] for x in points] for k, name in enumerate("xyz"[: points[0].shape[-1]])}
 
 
 def finished(root: Path, chain: Chain) -> bool:

@@ -26,8 +26,8 @@ SOLVER_NAMES = {"direct": "sparse direct", "cg": "CG with algebraic multigrid"}
 
 
 def generate(
-    problem: Problem, out: str | Path, *, count: Mapping[str, int], grid: Sequence[int], seed: int = 0, method: str = "auto",
-    rtol: float = 1e-8, chain_length: int = 128, workers: int = 1, resume: bool = False, shard: str | None = None,
+    problem: Problem, out: str | Path, *, count: Mapping[str, int], grid: Sequence[int] | None = None,
+    h: float | None = None, seed: int = 0, method: str = "auto", rtol: float | None = None, chain_length: int = 128, workers: int = 1, resume: bool = False, shard: str | None = None,
     name: str | None = None, progress: Callable[[Progress], None] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Generate a dataset.
@@ -36,10 +36,12 @@ def generate(
         problem: What to sample and solve.
         out: Folder of the dataset.
         count: Samples by split: train, valid, test.
-        grid: Cells per axis.
+        grid: Cells per axis; with neither grid nor h, the problem's own resolution.
+        h: Mesh size in length units, for problems on meshes.
         seed: Root seed; sample i depends on (seed, i) only.
         method: "auto" (the faster one, measured), "direct", or "cg" with algebraic multigrid.
-        rtol: Relative tolerance of every solve, verified in float64.
+        rtol: Largest accepted verdict, for linear problems the relative residual verified in float64; by default the
+            problem's own.
         chain_length: Samples of a chain, which is a shard.
         workers: Processes; they never change the bytes.
         resume: Continue an interrupted generation with the same settings.
@@ -55,7 +57,8 @@ def generate(
         DataError: If a sample cannot be solved to rtol.
         RuntimeError: If a worker process dies.
     """
-    settings = {"seed": seed, "method": method, "rtol": rtol, "chain_length": chain_length}
+    tolerance = problem.rtol if rtol is None else rtol
+    settings: dict[str, Any] = {"h": h, "seed": seed, "method": method, "rtol": tolerance, "chain_length": chain_length}
     recipe = Recipe.of(problem, name, count, grid, **settings)
     if workers < 1:
         raise UsageError(f"workers must be at least 1, got {workers}")
@@ -72,7 +75,7 @@ def generate(
     missing = sum(not (root / chain.sidecar).is_file() for chain in chains)
     if missing:
         return {"incomplete": missing, "chains": len(chains), "name": recipe.name}
-    return build_manifest(root, facts(root, recipe, plan, time.perf_counter() - start))
+    return build_manifest(root, facts(problem, root, recipe, plan, time.perf_counter() - start))
 
 
 def unfinished(root: Path, recipe: Recipe, share: int, shares: int) -> list[Chain]:
@@ -94,21 +97,24 @@ def unfinished(root: Path, recipe: Recipe, share: int, shares: int) -> list[Chai
     return todo
 
 
-def facts(root: Path, recipe: Recipe, plan: Mapping[str, Any], wall: float) -> dict[str, Any]:
+def facts(problem: Problem, root: Path, recipe: Recipe, plan: Mapping[str, Any], wall: float) -> dict[str, Any]:
     """Collect for the manifest what is not in the shards.
 
     Args:
+        problem: The problem.
         root: Folder of the dataset.
         recipe: What was generated.
         plan: Its plan.
         wall: Seconds of this call.
     """
     sidecars = [json.loads((root / chain.sidecar).read_text(encoding="utf-8")) for chain in recipe.chains()]
-    race = plan["seconds_per_sample"]
+    race = plan["seconds_per_sample"] if problem.linear else {}
     times = ", ".join(f"{SOLVER_NAMES[word]} {1e3 * seconds:.2g} ms" for word, seconds in race.items())
+    solver = SOLVER_NAMES[plan["solver"]] if problem.linear else problem.algorithm
     return {
         "rtol": recipe.rtol,
-        "solver": SOLVER_NAMES[plan["solver"]] + (f" (measured per sample: {times})" if race else ""),
+        "verdict": problem.verdict,
+        "solver": solver + (f" (measured per sample: {times})" if race else ""),
         "seconds": wall,
         "seconds_of_workers": sum(sidecar["seconds"] for sidecar in sidecars),
         "versions": plan["versions"],

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pdeflow import seeds
 from pdeflow.data.manifest import SPLITS
 from pdeflow.errors import UsageError
 from pdeflow.problems import Problem
+from pdeflow.problems.instance import Resolution
 from pdeflow.problems.problem import problem_from
 
 METHODS = ("auto", "direct", "cg")
@@ -48,7 +50,8 @@ class Recipe:
         problem: {"class_path", "init_args"}.
         name: Name of the dataset.
         count: Samples by split.
-        grid: Cells per axis.
+        grid: Cells per axis, or None for a mesh.
+        h: Mesh size in length units, or None for a grid.
         seed: Root seed; sample i depends on (seed, i) only.
         method: "auto" (the faster of the others, by measurement), "direct", or "cg" with algebraic multigrid.
         rtol: Relative tolerance of every solve.
@@ -58,11 +61,12 @@ class Recipe:
     problem: Mapping[str, Any]
     name: str
     count: Mapping[str, int]
-    grid: tuple[int, ...]
+    grid: tuple[int, ...] | None
     seed: int
     method: str
     rtol: float
     chain_length: int
+    h: float | None = None
 
     def __post_init__(self) -> None:
         if re.fullmatch(r"[\w.-]+", self.name) is None:
@@ -80,20 +84,31 @@ class Recipe:
             raise UsageError(
                 f"chain_length must be >= 1 and seed >= 0, got {self.chain_length} and {self.seed}"
             )
-        if not self.grid or any(not isinstance(n, int) or n < 2 for n in self.grid):
+        if (self.grid is None) == (self.h is None):
+            raise UsageError(f"give either grid (cells per axis) or h (mesh size), got grid {self.grid} and h {self.h}")
+        if self.grid is not None and (not self.grid or any(not isinstance(n, int) or n < 2 for n in self.grid)):
             raise UsageError(f"grid must have at least 2 cells per axis, got {list(self.grid)}")
+        if self.h is not None and not self.h > 0:
+            raise UsageError(f"the mesh size h must be positive, got {self.h}")
+
+    @property
+    def resolution(self) -> Resolution:
+        """Cells per axis, or the mesh size."""
+        return self.grid if self.grid is not None else float(self.h or 0.0)
 
     @classmethod
     def of(
-        cls, problem: Problem, name: str | None, count: Mapping[str, int], grid: Sequence[int], **others: Any
-    ) -> Recipe:
+        cls, problem: Problem, name: str | None, count: Mapping[str, int], grid: Sequence[int] | None, *,
+        h: float | None = None, **others: Any,
+    ) -> Recipe:  # fmt: skip
         """Build a recipe from a problem object.
 
         Args:
             problem: The problem.
             name: Name of the dataset; by default the problem's class in lower case.
             count: Samples by split.
-            grid: Cells per axis.
+            grid: Cells per axis; where h is None as well, the problem's own resolution is used.
+            h: Mesh size, in length units.
             **others: The remaining fields.
 
         Returns:
@@ -103,9 +118,13 @@ class Recipe:
             UsageError: If a setting is out of range, or the problem cannot be rebuilt from its settings.
         """
         title = name or type(problem).__name__.lower()
-        recipe = cls(problem.settings(), title, dict(count), tuple(grid), **others)
+        if grid is None and h is None:
+            grid, h = (problem.resolution, None) if isinstance(problem.resolution, tuple) else (None, problem.resolution)
+        cells = None if grid is None else tuple(grid)
+        recipe = cls(problem.settings(), title, dict(count), cells, h=h, **others)
         try:
-            problem.grid(recipe.grid)
+            instance = problem.sample(seeds.generator(recipe.seed, seeds.INPUTS, 0))
+            problem.layout(instance, recipe.resolution)
             rebuilt = problem_from(json.loads(json.dumps(recipe.problem)))
         except (ValueError, TypeError) as error:
             raise UsageError(f"{type(problem).__name__} cannot be generated: {error}") from error
@@ -118,7 +137,7 @@ class Recipe:
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for plan.json."""
         return asdict(self) | {
-            "grid": list(self.grid),
+            "grid": None if self.grid is None else list(self.grid),
             "count": dict(self.count),
             "problem": dict(self.problem),
         }

@@ -6,7 +6,6 @@ section 9.1 (log-normal).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -14,9 +13,9 @@ import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.problems.elliptic import Elliptic
-from pdeflow.problems.problem import Instance
-from pdeflow.random_fields import gaussian_random_field
+from pdeflow.problems.elliptic import UNIT_SQUARE, Elliptic
+from pdeflow.problems.instance import At, Instance
+from pdeflow.random_fields import field_deviation, gaussian_random_field
 
 
 @dataclass(frozen=True)
@@ -52,26 +51,32 @@ class Darcy(Elliptic):
         Returns:
             Instance with the field "a".
         """
-        g = gaussian_random_field(self.domain, self.alpha, self.tau, generator=generator, modes=self.modes)
+        g = gaussian_random_field(UNIT_SQUARE, self.alpha, self.tau, generator=generator, modes=self.modes)
         return Instance({"a": replace(g, transform=self._phases)})
 
     def _phases(self, g: Tensor) -> Tensor:
         return torch.where(g >= 0, self.high, self.low).to(g.dtype)
 
-    def source(self, instance: Instance, evaluate: Callable[[str], Tensor]) -> Tensor:
+    def source(self, instance: Instance, at: At) -> Tensor:
         """Return f = 1."""
         return torch.ones((), dtype=torch.float64)
 
 
 @dataclass(frozen=True)
-class LogNormalDarcy(Darcy):
+class LogNormalDarcy(Elliptic):
     """-∇·(a∇u) = 1 on (0,1)², u = 0 on the boundary; a = exp(σ g) with g of unit variance on average.
 
     Attributes:
         sigma: Standard deviation of log a; contrast grows like exp(6σ).
+        alpha: Smoothness of g, whose covariance is a multiple of (-Δ + τ²)^(-α), zero Neumann.
+        tau: Inverse correlation length of g.
+        modes: Size of the mode table per axis.
     """
 
     sigma: float = 1.0
+    alpha: float = 2.0
+    tau: float = 3.0
+    modes: int = 64
 
     equation: ClassVar[str] = "-div(a grad u) = 1 on (0,1)^2, u = 0 on the boundary; a log-normal"
 
@@ -84,16 +89,10 @@ class LogNormalDarcy(Darcy):
         Returns:
             Instance with the field "a".
         """
-        g = gaussian_random_field(self.domain, self.alpha, self.tau, generator=generator, modes=self.modes)
-        unit = field_deviation(self)
+        g = gaussian_random_field(UNIT_SQUARE, self.alpha, self.tau, generator=generator, modes=self.modes)
+        unit = field_deviation(UNIT_SQUARE, self.alpha, self.tau, modes=self.modes)
         return Instance({"a": replace(g, transform=lambda values: torch.exp(self.sigma * values / unit))})
 
-
-def field_deviation(problem: Darcy) -> float:
-    """Return the root of the mean variance of the problem's Gaussian field, dimensionless."""
-    from pdeflow.random_fields import field_amplitudes
-
-    amplitude = field_amplitudes(
-        problem.domain, problem.alpha, problem.tau, kind="neumann", modes=problem.modes
-    )
-    return float((amplitude**2).sum().sqrt())
+    def source(self, instance: Instance, at: At) -> Tensor:
+        """Return f = 1."""
+        return torch.ones((), dtype=torch.float64)

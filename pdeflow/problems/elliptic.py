@@ -1,79 +1,201 @@
-"""The elliptic form -∇·(a∇u) = f with u = 0 on the boundary: system and strong residual derived once."""
+"""The elliptic form -∇·(a∇u) + β·∇u + c u = f and what every method needs of it, derived once.
+
+System on a grid or a mesh, strong residual, energy, flux; the coefficients of its random walks are in `walk`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from pdeflow.discretization import diffusion_system
-from pdeflow.geometry import Box, Grid
+from pdeflow.discretization import finite_element, finite_volume
+from pdeflow.discretization.boundary import Condition, Dirichlet
+from pdeflow.discretization.finite_element import space_on
+from pdeflow.errors import UsageError
+from pdeflow.geometry import Box, Domain, MappedGrid, Mesh
 from pdeflow.linalg import LinearSystem
-from pdeflow.problems.problem import Instance, Problem
+from pdeflow.problems.differentiate import divergence, gradient
+from pdeflow.problems.instance import At, Instance, Layout, Resolution
+from pdeflow.problems.problem import Problem
+
+UNIT_SQUARE = Box.unit(2)
 
 
 @dataclass(frozen=True)
 class Elliptic(Problem):
-    """-∇·(a∇u) = f on the unit cube, u = 0 on the boundary; dimensionless.
+    """-∇·(a∇u) + β·∇u + c u = f; dimensionless, on the unit square with u = 0 unless a subclass says otherwise.
 
-    Subclasses say what a and f are, as functions that return values on a grid or at points.
+    Subclasses say what a, β, c and f are, as functions that return values wherever they are asked: `at("a")` gives
+    the values of a random field and `at.x` the points, on a grid or not.
+
+    Attributes:
+        element: Finite element used on meshes: P1 or P2 on triangles and tetrahedra, Q1 or Q2 on quadrilaterals.
     """
 
+    element: ClassVar[Literal["P1", "P2", "Q1", "Q2"]] = "P1"
+
     @property
-    def domain(self) -> Box:
+    def domain(self) -> Domain:
         """The unit square."""
-        return Box.unit(2)
+        return UNIT_SQUARE
 
-    def coefficient(self, instance: Instance, evaluate: Callable[[str], Tensor]) -> Tensor:
-        """Return a where `evaluate(name)` gives the values of a field; dimensionless and positive."""
-        return evaluate("a")
+    @property
+    def probe(self) -> Tensor:
+        """One point, shape (1, d), at which it is asked which terms the equation has."""
+        return torch.tensor(np.mean(self.domain.bounds, axis=1)[None], dtype=torch.float64)
 
-    def source(self, instance: Instance, evaluate: Callable[[str], Tensor]) -> Tensor:
-        """Return f where `evaluate(name)` gives the values of a field; dimensionless."""
-        return evaluate("f")
+    def shape(self, instance: Instance) -> Domain:
+        """Return the domain of an instance; `domain` unless the shape is random."""
+        return self.domain
 
-    def system(self, instance: Instance, grid: Grid) -> LinearSystem:
-        """Assemble cell-centred finite volumes with harmonic face means.
+    def coefficient(self, instance: Instance, at: At) -> Tensor:
+        """Return a, positive; a constant may be a 0-d tensor."""
+        return at("a")
+
+    def source(self, instance: Instance, at: At) -> Tensor:
+        """Return f."""
+        return at("f")
+
+    def velocity(self, instance: Instance, at: At) -> Tensor | None:
+        """Return the divergence-free β, shape (..., d), or None where there is none."""
+        return None
+
+    def reaction(self, instance: Instance, at: At) -> Tensor | None:
+        """Return c, or None where there is none."""
+        return None
+
+    def boundary(self, instance: Instance) -> Mapping[str, Condition]:
+        """Return the condition on each named part of the boundary; u = 0 everywhere by default."""
+        return dict.fromkeys(self.shape(instance).tags, Dirichlet(0.0))
+
+    def layout(self, instance: Instance, resolution: Resolution) -> Layout:
+        """Return a cell-centred grid for cells per axis, or a mesh of triangles for a size h; boxes have both."""
+        if isinstance(resolution, int | float) and isinstance(self.domain, Box):
+            return box_mesh(self.domain, float(resolution))
+        return super().layout(instance, resolution)
+
+    def system(self, instance: Instance, layout: Layout) -> LinearSystem:
+        """Assemble finite volumes on a grid, finite elements on a mesh.
 
         Args:
             instance: A draw, or fields read from a file.
-            grid: Cell-centred grid of the unknowns.
+            layout: Cell-centred grid, or mesh with the tags of the boundary conditions.
 
         Returns:
-            Symmetric positive definite system; the unknowns are the cell values of u.
+            The system; its first unknowns are the cell or point values of u, in their order.
 
         Raises:
-            UsageError: If the grid does not fit or a is not positive.
+            UsageError: If the layout does not fit, or a is not positive.
         """
+        if isinstance(layout, Mesh):
+            return self._on_mesh(instance, layout)
+        if isinstance(layout, MappedGrid):
+            raise UsageError("elliptic problems need a uniform grid or a mesh; use MappedGrid.to_mesh()")
+        at, shape = At(instance, layout), layout.shape
+        velocity, reaction = self._velocity_function(instance), self.reaction(instance, at)
+        return finite_volume.elliptic_system(
+            layout, self.coefficient(instance, at).expand(shape), self.source(instance, at).expand(shape),
+            self.boundary(instance), velocity=velocity, reaction=None if reaction is None else reaction.expand(shape),
+        )  # fmt: skip
 
-        def on_grid(name: str) -> Tensor:
-            return instance.fields[name].on(grid)
+    def _on_mesh(self, instance: Instance, mesh: Mesh) -> LinearSystem:
+        parts = self._functions(instance)
+        return finite_element.elliptic_system(
+            space_on(mesh, self.element), parts["a"], parts["f"], self.boundary(instance),
+            velocity=parts["velocity"], reaction=parts["reaction"],
+        )  # fmt: skip
 
-        a, f = self.coefficient(instance, on_grid), self.source(instance, on_grid)
-        return diffusion_system(grid, a.expand(grid.shape), f.expand(grid.shape))
+    def _function(
+        self, part: Callable[[Instance, At], Tensor | None], instance: Instance, *, vector: bool = False
+    ) -> Callable[[Tensor], Tensor]:
+        """Return a part of the equation as a function of points (n, d) with values (n,) or (n, d)."""
+        return lambda x: part(instance, At(instance, x)).expand(x.shape if vector else x.shape[:1])  # type: ignore[union-attr]
 
+    def _velocity_function(self, instance: Instance) -> Callable[[Tensor], Tensor] | None:
+        moves = self.velocity(instance, At(instance, self.probe)) is not None
+        return self._function(self.velocity, instance, vector=True) if moves else None
+
+    def _functions(self, instance: Instance) -> dict[str, Any]:
+        """Return a, f, β and c as functions of points (n, d)."""
+        reacts = self.reaction(instance, At(instance, self.probe)) is not None
+        return {
+            "a": self._function(self.coefficient, instance), "f": self._function(self.source, instance),
+            "velocity": self._velocity_function(instance),
+            "reaction": self._function(self.reaction, instance) if reacts else None,
+        }  # fmt: skip
+
+    @torch.enable_grad()
     def residual(self, u: Callable[[Tensor], Tensor], x: Tensor, instance: Instance) -> Tensor:
-        """Evaluate the strong residual -∇·(a∇u) - f at points, by automatic differentiation.
+        """Evaluate the strong residual -∇·(a∇u) + β·∇u + c u - f at points, by automatic differentiation.
 
         Args:
-            u: Differentiable function of points (n, d) with values (n,).
+            u: Differentiable function of points (n, d) with values (n,), real or complex.
             x: Points, shape (n, d).
             instance: A draw whose fields have pointwise values; a must be differentiable at the points.
 
         Returns:
-            Residual, shape (n,), in the units of f.
+            Residual, shape (n,), in the units of f; differentiable in the parameters of u.
         """
         x = x.detach().requires_grad_()
+        at = At(instance, x)
+        values = u(x)
+        slope = gradient(values, x)
+        found = -divergence(self.coefficient(instance, at).reshape(-1, 1) * slope, x) - self.source(instance, at)
+        velocity, reaction = self.velocity(instance, at), self.reaction(instance, at)
+        if velocity is not None:
+            found = found + (velocity * slope).sum(1)
+        return found if reaction is None else found + reaction * values
 
-        def at_points(name: str) -> Tensor:
-            return instance.fields[name].at(x)
+    @torch.enable_grad()
+    def flux(self, u: Callable[[Tensor], Tensor], x: Tensor, instance: Instance) -> Tensor:
+        """Return the diffusive flux -a∇u at points (n, d), shape (n, d)."""
+        x = x.detach().requires_grad_()
+        return -self.coefficient(instance, At(instance, x)).reshape(-1, 1) * gradient(u(x), x)
 
-        (gradient,) = torch.autograd.grad(u(x).sum(), x, create_graph=True)
-        flux = self.coefficient(instance, at_points).reshape(-1, 1) * gradient
-        divergence = torch.zeros(len(x), dtype=x.dtype)
-        for k in range(x.shape[1]):
-            (slope,) = torch.autograd.grad(flux[:, k].sum(), x, retain_graph=True, create_graph=True)
-            divergence = divergence + slope[:, k]
-        return -divergence - self.source(instance, at_points)
+    def energy(self, u: Tensor, instance: Instance, mesh: Mesh) -> Tensor:
+        """Return ∫ ½ a|∇u|² + ½ c u² - f u plus the boundary terms, for values of u on a mesh; β must be absent.
+
+        Args:
+            u: Values of u at the degrees of freedom, shape (n,); differentiable.
+            instance: A draw.
+            mesh: The mesh.
+
+        Returns:
+            The energy, a scalar; its gradient is A u - b away from Dirichlet points.
+
+        Raises:
+            UsageError: If the operator is not self-adjoint.
+
+        Reference: Brenner and Scott (2008), section 2.5.
+        """
+        parts = self._functions(instance)
+        if parts["velocity"] is not None:
+            raise UsageError(f"{type(self).__name__} has convection, so it minimizes no energy")
+        space = space_on(mesh, self.element)
+        return finite_element.energy(space, u, parts["a"], parts["f"], self.boundary(instance), reaction=parts["reaction"])
+
+
+@lru_cache(maxsize=8)
+def box_mesh(box: Box, h: float) -> Mesh:
+    """Return triangles of size h (legs of right angles) on a box.
+
+    Args:
+        box: The box, two axes.
+        h: Length of the legs, in length units.
+
+    Returns:
+        The mesh, with the box's tags.
+
+    Raises:
+        UsageError: If h is not positive or larger than a side.
+    """
+    sides = [high - low for low, high in zip(box.lower, box.upper, strict=True)]
+    if not 0 < h <= min(sides):
+        raise UsageError(f"the mesh size h must be positive and at most {min(sides):.3g}, got {h}")
+    return Mesh.rectangle([max(round(side / h), 1) for side in sides], box.lower, box.upper, "tri")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from pdeflow.geometry import Grid
-from pdeflow.problems.elliptic import Elliptic
-from pdeflow.problems.problem import Instance
+from pdeflow.problems.elliptic import UNIT_SQUARE, Elliptic
+from pdeflow.problems.instance import At, Instance
 from pdeflow.random_fields import Field, gaussian_random_field, wavenumbers
 
 
@@ -42,11 +40,11 @@ class Poisson(Elliptic):
             Instance with the field "f".
         """
         f = gaussian_random_field(
-            self.domain, self.alpha, self.tau, generator=generator, kind="dirichlet", modes=self.modes
+            UNIT_SQUARE, self.alpha, self.tau, generator=generator, kind="dirichlet", modes=self.modes
         )
         return Instance({"f": f})
 
-    def coefficient(self, instance: Instance, evaluate: Callable[[str], Tensor]) -> Tensor:
+    def coefficient(self, instance: Instance, at: At) -> Tensor:
         """Return a = 1."""
         return torch.ones((), dtype=torch.float64)
 
@@ -70,6 +68,6 @@ class Poisson(Elliptic):
         squares = [wavenumbers("dirichlet", 1.0, self.modes) ** 2] * 2
         return replace(f, coefficients=f.coefficients / sum(torch.meshgrid(*squares, indexing="ij")))
 
-    def exact(self, instance: Instance, grid: Grid) -> Tensor:
-        """Return the exact solution on a grid, shape (*grid.shape,)."""
-        return self.solution(instance).on(grid)
+    def exact(self, x: Tensor, instance: Instance) -> Tensor:
+        """Return the exact solution at points (..., d), shape (...,)."""
+        return self.solution(instance).at(x.reshape(-1, x.shape[-1])).reshape(x.shape[:-1])

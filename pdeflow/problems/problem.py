@@ -3,82 +3,35 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pdeflow.errors import DataError, UsageError
-from pdeflow.geometry import Box, Grid
-from pdeflow.linalg import LinearSystem
-
-
-class FieldLike(Protocol):
-    """A function on the domain that can be evaluated on a grid."""
-
-    def on(self, grid: Grid) -> Tensor:
-        """Return the values on a grid, shape (*grid.shape,), float64."""
-        ...
-
-    def at(self, x: Tensor) -> Tensor:
-        """Return the values at points (n, d), shape (n,)."""
-        ...
+from pdeflow.geometry import Domain, Grid, MappedGrid, Mesh
+from pdeflow.linalg import LinearSystem, Solution
+from pdeflow.problems.instance import Instance, Layout, Resolution, StoredField, values_on
 
 
 @dataclass(frozen=True)
-class GridField:
-    """A field known by its values on one grid, as read from a file.
+class Answer:
+    """The solution of one instance.
 
     Attributes:
-        values: Shape (*grid.shape,).
-        grid: Where the values live.
+        fields: Outputs by name, shape (*grid.shape,) or (points,); evolution problems put the frames first.
+        residual: The number that `Problem.verdict` describes, dimensionless.
+        iterations: Krylov, Newton or time steps.
+        fallback: Whether the chosen solver failed and another one answered.
     """
 
-    values: Tensor
-    grid: Grid
-
-    def on(self, grid: Grid) -> Tensor:
-        """Return the values.
-
-        Args:
-            grid: Must be the field's own grid.
-
-        Returns:
-            Values, shape (*grid.shape,), float64.
-
-        Raises:
-            UsageError: If another grid is asked for.
-        """
-        if grid != self.grid:
-            raise UsageError(
-                f"the field is stored on a {self.grid.shape} grid, {grid.shape} was asked for; sample it anew"
-            )
-        return self.values.to(torch.float64)
-
-    def at(self, x: Tensor) -> Tensor:
-        """Refuse: a stored field has no value between its grid points.
-
-        Raises:
-            UsageError: Always.
-        """
-        raise UsageError(
-            "a stored grid field has no pointwise values; use Problem.sample to draw one that has"
-        )
-
-
-@dataclass(frozen=True)
-class Instance:
-    """One draw from a problem's distribution.
-
-    Attributes:
-        fields: Random functions by name.
-        scalars: Random parameters by name.
-    """
-
-    fields: Mapping[str, FieldLike]
-    scalars: Mapping[str, float] = field(default_factory=dict)
+    fields: dict[str, np.ndarray]
+    residual: float
+    iterations: int
+    fallback: bool = False
 
 
 class Problem:
@@ -88,16 +41,31 @@ class Problem:
         inputs: Names of the fields that a network sees.
         outputs: Names of the fields that it predicts.
         equation: The PDE in one line of text.
+        verdict: What the number stored with each sample says.
+        resolution: A small resolution at which the problem makes sense: cells per axis, or a mesh size h.
+        rtol: Tolerance of the verdict where a user gives none.
+        linear: Whether `system` gives the discrete equations; others define `compute`.
+        algorithm: How a problem that is not linear is solved, in a few words.
     """
 
     inputs: ClassVar[tuple[str, ...]] = ("a",)
     outputs: ClassVar[tuple[str, ...]] = ("u",)
     equation: ClassVar[str] = ""
+    verdict: ClassVar[str] = "relative residual of the linear system"
+    resolution: ClassVar[Resolution] = (32, 32)
+    rtol: ClassVar[float] = 1e-8
+    linear: ClassVar[bool] = True
+    algorithm: ClassVar[str] = "the problem's own scheme"
 
     @property
-    def domain(self) -> Box:
-        """Where the PDE holds."""
+    def domain(self) -> Domain:
+        """Where the PDE holds; for a random shape, its mean shape."""
         raise TypeError(f"{type(self).__name__} must define `domain`")
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """Times of the stored frames; one for a steady problem."""
+        return (0.0,)
 
     def sample(self, generator: torch.Generator) -> Instance:
         """Draw one instance.
@@ -107,14 +75,96 @@ class Problem:
         """
         raise TypeError(f"{type(self).__name__} must define `sample`")
 
-    def system(self, instance: Instance, grid: Grid) -> LinearSystem:
+    def layout(self, instance: Instance, resolution: Resolution) -> Layout:
+        """Return the grid or mesh on which an instance is discretized.
+
+        Args:
+            instance: A draw; a random shape has a layout of its own.
+            resolution: Cells per axis of a grid, or a mesh size h in length units.
+
+        Raises:
+            UsageError: If the problem has no discretization of this kind.
+        """
+        if isinstance(resolution, int | float):
+            raise UsageError(
+                f"{type(self).__name__} is discretized on a grid; give cells per axis, e.g. grid: {list(self.cells)}, not h"
+            )
+        return self.grid(tuple(resolution))
+
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """The default resolution of a grid."""
+        return self.resolution if isinstance(self.resolution, tuple) else (32,) * self.domain.dim
+
+    def grid(self, shape: tuple[int, ...]) -> Grid:
+        """Return the cell-centred grid of a box domain with this shape."""
+        if not hasattr(self.domain, "grid"):
+            raise UsageError(f"{type(self).__name__} lives on a mesh; give a mesh size, e.g. h: {self.resolution}")
+        return self.domain.grid(shape)
+
+    def system(self, instance: Instance, layout: Layout) -> LinearSystem:
         """Assemble the discrete equations in integrated form.
 
         Args:
             instance: A draw, or fields read from a file.
-            grid: Grid of the unknowns.
+            layout: Grid or mesh of the unknowns.
         """
         raise TypeError(f"{type(self).__name__} must define `system`")
+
+    def unpack(self, x: np.ndarray, layout: Layout) -> dict[str, np.ndarray]:
+        """Turn a vector of unknowns into the output fields.
+
+        Args:
+            x: Solution of the system, shape (n,).
+            layout: Where it was assembled.
+
+        Returns:
+            Values by output name; a complex solution is divided over two outputs, real and imaginary part.
+        """
+        shape = (len(layout.points),) if isinstance(layout, Mesh) else layout.shape
+        u = x[: int(np.prod(shape))].reshape(shape)
+        if len(self.outputs) == 1:
+            if np.iscomplexobj(u):
+                raise UsageError(f"{type(self).__name__} has a complex solution; name two outputs, e.g. ('u_re', 'u_im')")
+            return {self.outputs[0]: u}
+        return dict(zip(self.outputs, (u.real.copy(), u.imag.copy()), strict=True))
+
+    def input_values(self, instance: Instance, layout: Layout) -> dict[str, np.ndarray]:
+        """Return the inputs that are stored, by name, in the shape of the outputs without frames."""
+        return {name: values_on(instance.fields[name], layout).numpy() for name in self.inputs}
+
+    def compute(
+        self, instance: Instance, layout: Layout, solve: Callable[[LinearSystem], Solution]
+    ) -> Answer:
+        """Solve one instance.
+
+        Args:
+            instance: A draw.
+            layout: Where it is discretized.
+            solve: Solver of linear systems.
+
+        Returns:
+            The output fields with their verdict.
+        """
+        solution = solve(self.system(instance, layout))
+        return Answer(self.unpack(solution.x, layout), solution.residual, solution.iterations)
+
+    def residual(self, u: Callable[[Tensor], Tensor], x: Tensor, instance: Instance) -> Tensor:
+        """Evaluate the strong residual at points by automatic differentiation.
+
+        Args:
+            u: Differentiable function of points (n, d) with values (n,) or (n, C); time is the last coordinate.
+            x: Points.
+            instance: A draw.
+
+        Returns:
+            Residual, shape (n,) or (n, C).
+        """
+        raise TypeError(f"{type(self).__name__} must define `residual`")
+
+    def exact(self, x: Tensor, instance: Instance) -> Tensor | None:
+        """Return the exact solution at points (..., d), shape (...,) or (..., C), or None where there is no formula."""
+        return None
 
     def settings(self) -> dict[str, Any]:
         """Return {"class_path", "init_args"}, from which `problem_from` builds an equal problem."""
@@ -124,28 +174,37 @@ class Problem:
         arguments = {item.name: getattr(self, item.name) for item in fields(self) if item.init}  # type: ignore[arg-type]
         return {"class_path": f"{module}.{kind.__name__}", "init_args": arguments}
 
-    def grid(self, shape: tuple[int, ...]) -> Grid:
-        """Return the cell-centred grid of the domain with this shape."""
-        return self.domain.grid(shape)
-
-    def exact(self, instance: Instance, grid: Grid) -> Tensor | None:
-        """Return the exact solution on a grid, shape (*grid.shape,), or None where there is no formula."""
-        return None
-
     def stored_instance(
-        self, fields: Mapping[str, Tensor], scalars: Mapping[str, float], grid: Grid
+        self, fields: Mapping[str, Tensor], scalars: Mapping[str, float], layout: Grid | MappedGrid | Mesh
     ) -> Instance:
         """Rebuild an instance from stored values.
 
         Args:
-            fields: Values by name, each (*grid.shape,).
+            fields: Values by name, each (*grid.shape,) or (points,).
             scalars: Parameters by name.
-            grid: Grid of the values.
+            layout: Where the values live.
 
         Returns:
-            The instance; its fields answer on this grid only.
+            The instance; its fields answer on this layout only.
         """
-        return Instance({name: GridField(values, grid) for name, values in fields.items()}, dict(scalars))
+        return Instance({name: StoredField(values, layout) for name, values in fields.items()}, dict(scalars))
+
+    def stored_system(
+        self, fields: Mapping[str, Tensor], scalars: Mapping[str, float], layout: Grid | MappedGrid | Mesh
+    ) -> LinearSystem | None:
+        """Assemble the system of a stored sample, or return None where the stored inputs do not determine it.
+
+        Args:
+            fields: Inputs by name, each (*grid.shape,) or (points,).
+            scalars: Parameters by name.
+            layout: Where the values live.
+        """
+        if not self.linear:
+            return None
+        try:
+            return self.system(self.stored_instance(fields, scalars, layout), layout)
+        except (UsageError, KeyError):  # a field that is needed between its points, or was not stored
+            return None
 
 
 def problem_from(settings: Mapping[str, Any]) -> Problem:

@@ -115,7 +115,12 @@ class Trained:
         errors = []
         for a, prediction in zip(batch, u, strict=True):
             fields = dict(zip(self.problem.inputs, a.double(), strict=True))
-            system = self.problem.system(self.problem.stored_instance(fields, {}, grid), grid)
+            system = self.problem.stored_system(fields, {}, grid)
+            if system is None:
+                raise UsageError(
+                    f"{type(self.problem).__name__} gives no error estimate: its inputs do not determine a linear system; "
+                    "call predict(a) without error=True"
+                )
             e = error_field(system, prediction.double().reshape(-1).numpy())
             errors.append(-torch.from_numpy(np.asarray(e)).reshape(1, *grid.shape))  # e = u_h - u
         return torch.stack(errors)

@@ -98,10 +98,8 @@ def accuracy(
     flat_u, flat_p = (w.detach().cpu().double().flatten(1).numpy() for w in (u, prediction))
     rows = []
     for i, fields in enumerate(a.detach().cpu().double()):
-        system = problem.system(
-            problem.stored_instance(dict(zip(problem.inputs, fields, strict=True)), {}, grid), grid
-        )
-        if not (system.symmetric and system.positive_definite):
+        system = problem.stored_system(dict(zip(problem.inputs, fields, strict=True)), {}, grid)
+        if system is None or not (system.symmetric and system.positive_definite):
             return columns
         rows.append(system_errors(system, flat_u[i], flat_p[i], error_norm))
     return columns | {name: np.array([row[name] for row in rows]) for name in rows[0]}
@@ -125,7 +123,9 @@ def check_fields(problem: Problem | None, grid: Grid, a: Tensor, u: Tensor, pred
         raise DataError(f"expected as many inputs as solutions and predictions of u's shape, got {shapes}")
     if tuple(a.shape[2:]) != grid.shape or tuple(u.shape[2:]) != grid.shape:
         raise DataError(f"the fields must live on the grid {grid.shape}, got {shapes}")
-    if problem is not None and (a.shape[1], u.shape[1]) != (len(problem.inputs), len(problem.outputs)):
+    if problem is not None and u.shape[1] != len(problem.outputs) * len(problem.times):
         raise DataError(
-            f"{type(problem).__name__} maps {problem.inputs} to {problem.outputs}, one channel each, got {shapes}"
+            f"{type(problem).__name__} has the outputs {problem.outputs} at {len(problem.times)} times, a channel each, got {shapes}"
         )
+    if problem is not None and problem.linear and a.shape[1] != len(problem.inputs):
+        raise DataError(f"{type(problem).__name__} has the inputs {problem.inputs}, a channel each, got {shapes}")

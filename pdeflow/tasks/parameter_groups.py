@@ -34,7 +34,7 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
 
     A module's class attribute `matrix_views` decides, then the table of foreign modules, then the kind of
     layer: weights of Linear and Conv are matrices unless fan-in < 8 or fan-out = 1; everything else is
-        elementwise.
+    elementwise.
 
     Args:
         network: Any module; shared parameters are counted once, frozen ones left out.

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdeflow.data import describe
+from pdeflow.data.hdf5 import sha256
 from pdeflow.data.manifest import build_manifest, merge, moments, read_manifest
 from pdeflow.data.reading import read_shard
-from pdeflow.data.store import sha256
 from pdeflow.errors import DataError, UsageError
 
 numbers = st.lists(

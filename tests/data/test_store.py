@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdeflow.data import PDEDataset
+from pdeflow.data.hdf5 import CHUNK_BYTES, chunk_shape, sha256
 from pdeflow.data.reading import read_shard
-from pdeflow.data.store import CHUNK_BYTES, Shard, chunk_shape, sha256, write_shard
+from pdeflow.data.store import Shard, write_shard
 from pdeflow.errors import DataError
 from pdeflow.geometry import Grid
 from pdeflow.problems.problem import problem_from

@@ -12,7 +12,7 @@ import pytest
 from one_run import COUNT, SETTINGS
 
 from pdeflow.data import check
-from pdeflow.data.store import sha256
+from pdeflow.data.hdf5 import sha256
 from pdeflow.errors import UsageError
 from pdeflow.generation import generate
 from pdeflow.problems import Darcy

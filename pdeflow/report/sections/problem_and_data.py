@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pdeflow.data.manifest import place
 from pdeflow.report.elements import heading, note, pairs, paragraph, plain
 from pdeflow.report.run_files import RunFiles
 from pdeflow.report.tables import format_number, html_table
@@ -33,9 +34,8 @@ def problem(run: RunFiles) -> str:
     facts = {
         "class": settings.get("class_path"),
         "domain": bounds or None,
-        "grid": f"{plain(grid['shape'])}, values at {grid.get('location', 'cell')}s"
-        if grid.get("shape")
-        else None,
+        "grid": f"{place(manifest)}, values at {grid.get('location', 'cell')}s" if grid.get("shape") else None,
+        "mesh": place(manifest) if "mesh" in manifest else None,
         **{name: plain(value) for name, value in (settings.get("init_args") or {}).items()},
     }
     units = {str(f.get("units") or "dimensionless") for f in (manifest.get("fields") or {}).values()}
@@ -75,7 +75,7 @@ def data(run: RunFiles) -> str:
             heading("How it was made"),
             pairs(_cost(manifest, total)),
             run.picture(
-                "samples", "The first samples: inputs above, solutions below, one colour scale per row."
+                "samples", "The first training samples: inputs and solutions, one colour scale per field."
             ),
             run.picture(
                 "data_histograms", "How the values of each quantity are distributed over all samples."
@@ -87,11 +87,12 @@ def data(run: RunFiles) -> str:
 def _cost(manifest: Mapping[str, Any], total: int) -> dict[str, Any]:
     seconds, size = manifest.get("seconds"), manifest.get("bytes")
     residual = manifest.get("residual") or {}
+    verdict = manifest.get("verdict") or "true relative residual"
     return {
         "solver": manifest.get("solver"),
         "relative tolerance asked for": manifest.get("rtol"),
-        "true relative residual, median": residual.get("median"),
-        "true relative residual, largest": residual.get("max"),
+        f"{verdict}, median": residual.get("median"),
+        f"{verdict}, largest": residual.get("max"),
         **{f"iterations, {key}": value for key, value in _iterations(manifest.get("iterations")).items()},
         "seconds": seconds,
         "milliseconds per sample": 1e3 * seconds / total if seconds and total else None,
