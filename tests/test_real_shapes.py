@@ -9,8 +9,7 @@ import torch
 from pdeflow import seeds, solve
 from pdeflow.discretization.boundary import Dirichlet
 from pdeflow.discretization.finite_element import elliptic_system, space_on
-from pdeflow.geometry import Mesh, MeshDomain, Polygon, boundary_points, interior_points
-from pdeflow.geometry.meshing import mesh_domain
+from pdeflow.geometry import Mesh, MeshDomain, Polygon, boundary_points, interior_points, mesh_domain
 from pdeflow.report.mesh_fields import plot_mesh, plot_mesh_samples
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"

@@ -1,4 +1,4 @@
-"""`pdeflow data import | check | export`: foreign files in, every violated rule, neuraloperator's .pt out."""
+"""`pdeflow data import | check | export`: foreign files in, every violated rule, files for neuraloperator and ParaView out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from pdeflow.cli.exit_codes import BAD_DATA, OK
 from pdeflow.cli.main import suggestion
 from pdeflow.errors import UsageError
 
-USAGE = "pdeflow data import FILE… --out DIR [--valid N] | pdeflow data check DIR | pdeflow data export DIR --out DIR"
+USAGE = (
+    "pdeflow data import FILE… --out DIR [--valid N] | pdeflow data check DIR | "
+    "pdeflow data export DIR --out DIR [--to pt|vtu]"
+)
 
 
 def main(argv: list[str], command: str = "data") -> int:
@@ -61,11 +64,22 @@ def check_dataset(rest: list[str]) -> int:
 
 
 def export_dataset(rest: list[str]) -> int:
-    """Write the splits of a dataset as neuraloperator's .pt files."""
+    """Write the splits of a dataset as neuraloperator's .pt files, or samples as .vtu files for ParaView."""
     from pdeflow.data import export_neuralop
+    from pdeflow.data.vtu import export_vtu
 
-    out = experiment.take(rest, "--out")
+    out, kind, split, count = (experiment.take(rest, option) for option in ("--out", "--to", "--split", "--count"))
     if len(rest) != 1 or out is None:
         raise UsageError(f"expected one dataset folder and --out DIR; {USAGE}")
+    if kind not in (None, "pt", "vtu"):
+        raise UsageError(f"--to must be pt or vtu, got {kind!r}")
+    if kind != "vtu" and (split or count):
+        raise UsageError("--split and --count belong to --to vtu; .pt files hold all samples of all splits")
+    if count is not None and not count.isdigit():
+        raise UsageError(f"--count must be a whole number of samples, got {count!r}")
+    if kind == "vtu":
+        files = export_vtu(Path(rest[0]), Path(out), split or "test", None if count is None else int(count))
+        print(f"{len(files)} files, {files[0]} to {files[-1].name}" if files else "no sample was asked for")
+        return OK
     print("\n".join(map(str, export_neuralop(Path(rest[0]), Path(out)))))
     return OK

@@ -5,11 +5,12 @@ from pdeflow.data.dataset import PDEDataset
 from pdeflow.data.foreign import export_neuralop, import_neuralop
 from pdeflow.data.manifest import describe
 from pdeflow.data.mesh_dataset import MeshDataset
+from pdeflow.data.vtu import export_vtu
 
 if TYPE_CHECKING:
     from pdeflow.data.datamodule import PDEDataModule
 
-__all__ = ["MeshDataset", "PDEDataModule", "PDEDataset", "check", "describe", "export_neuralop", "import_neuralop"]
+__all__ = ["MeshDataset", "PDEDataModule", "PDEDataset", "check", "describe", "export_neuralop", "export_vtu", "import_neuralop"]
 
 
 def __getattr__(name: str) -> Any:

@@ -161,6 +161,8 @@ def export_neuralop(root: str | Path, out: str | Path) -> list[Path]:
         DataError: If the dataset is damaged.
     """
     info, out = read_manifest(root), Path(out)
+    if "mesh" in info:
+        raise UsageError(f"{root} holds samples on meshes; .pt files hold grids, use --to vtu")
     if len(info["fields"]) != 2:
         raise UsageError(
             f"{root} has the fields {', '.join(info['fields'])}; .pt files hold one input and one solution"

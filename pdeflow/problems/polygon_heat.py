@@ -15,8 +15,7 @@ from torch import Tensor
 
 from pdeflow.discretization.boundary import Condition, Dirichlet, Robin
 from pdeflow.errors import UsageError
-from pdeflow.geometry import Ball, Box, Domain, Polygon
-from pdeflow.geometry.meshing import mesh_domain
+from pdeflow.geometry import Ball, Box, Domain, Polygon, mesh_domain
 from pdeflow.problems.elliptic import Elliptic
 from pdeflow.problems.instance import At, Instance, Layout, Resolution
 from pdeflow.random_fields import field_deviation, gaussian_random_field

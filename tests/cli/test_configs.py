@@ -54,6 +54,8 @@ def test_the_file_runs_for_one_step(path, here, tmp_path):
         extra = [f"--data.path={data}"] if command == "fit" and "data" in content else []
         arguments = ["settings.yaml"] if command == "run" else ["-c", "settings.yaml", *extra]
         assert main([command, *arguments]) == 0
+        if path.parent.name == "generate":
+            assert main(["info", f"datasets/{content['name']}"]) == 0
 
 
 def test_there_is_one_file_for_each_command_and_one_experiment():

@@ -1,12 +1,13 @@
 """Samples on meshes, on curvilinear grids and in time come back from their files bit for bit."""
 
 import h5py
+import meshio
 import numpy as np
 import pytest
 import torch
 
 from pdeflow import seeds
-from pdeflow.data import MeshDataset, PDEDataset, check, describe
+from pdeflow.data import MeshDataset, PDEDataset, check, describe, export_vtu
 from pdeflow.data.datamodule import PDEDataModule
 from pdeflow.data.manifest import build_manifest
 from pdeflow.data.reading import read_shard
@@ -14,7 +15,7 @@ from pdeflow.errors import DataError, UsageError
 from pdeflow.generation import Recipe
 from pdeflow.generation.chains import write_chain
 from pdeflow.generation.samples import solve_sample
-from pdeflow.problems import Burgers, PipeFlow, PolygonHeat, SlottedPlate, SpongeHelmholtz, StarPoisson
+from pdeflow.problems import Burgers, Heat, PipeFlow, PolygonHeat, SlottedPlate, SpongeHelmholtz, StarPoisson
 
 
 def write(root, problem, resolution=None, count=3):
@@ -132,3 +133,29 @@ def test_a_damaged_mesh_shard_gives_one_line_with_its_name(harm, tmp_path):
     assert path.name in lines[0]
     with pytest.raises(DataError, match=path.name):
         MeshDataset(tmp_path)
+
+
+def test_files_for_paraview_hold_the_fields_at_their_places(tmp_path):
+    star, rubber = StarPoisson(), PipeFlow()
+    flow = Heat(frames=2, modes=4)
+    wave = SpongeHelmholtz(wave_number=6.0, modes=4)
+    for problem, resolution in ((star, 0.2), (rubber, (24, 6)), (flow, (8, 8)), (wave, (24, 24))):
+        name = type(problem).__name__.lower()
+        recipe = write(tmp_path / name, problem, resolution, count=1)
+        files = export_vtu(tmp_path / name, tmp_path / "vtu", "train")
+        sample = solve_sample(problem, recipe, "direct", 0)
+        instance = problem.sample(seeds.generator(3, seeds.INPUTS, 0))
+        found = meshio.read(files[-1])
+        x = torch.from_numpy(found.points[:, :2].copy())
+        if name == "starpoisson":
+            np.testing.assert_array_equal(found.point_data["u"], sample.outputs["u"])
+        elif name == "pipeflow":
+            np.testing.assert_array_equal(found.point_data["x"], found.points[:, 0])
+        elif name == "heat":  # two frames; the periodic grid is closed
+            assert len(files) == 2
+            np.testing.assert_allclose(found.point_data["u0"], instance.fields["u0"].at(x), atol=1e-13)
+        else:
+            centres = x[torch.from_numpy(found.cells_dict["quad"])].mean(1)
+            np.testing.assert_allclose(found.cell_data_dict["k"]["quad"], instance.fields["k"].at(centres), rtol=1e-12)
+    with pytest.raises(UsageError, match="exists"):
+        export_vtu(tmp_path / "heat", tmp_path / "vtu", "train")

@@ -64,23 +64,23 @@ def test_corners_are_the_closest_points_where_both_boundaries_meet():
 
 
 def test_true_distances_from_a_level_set_converge_at_second_order():
-    x = around(LEVEL_SET, 500)
-    theta = torch.arange(400_000, dtype=torch.float64) * (2 * math.pi / 400_000)
+    x = around(LEVEL_SET, 300)
+    theta = torch.arange(100_000, dtype=torch.float64) * (2 * math.pi / 100_000)
     ellipse = torch.stack([theta.cos(), 0.5 * theta.sin()], dim=1)
     exact = torch.cat([torch.cdist(part, ellipse).amin(dim=1) for part in x.split(50)])
     errors = []
-    for h in (0.2, 0.1, 0.05, 0.025):
+    for h in (0.2, 0.1, 0.05):
         true = LEVEL_SET.redistance(h)
         errors.append(float((true.sdf(x).abs() - exact).abs().max()))
         assert bool((true.distance_lower_bound(x) <= exact + 1e-9).all())
         assert torch.equal(true.inside(x), LEVEL_SET.inside(x))
-    assert errors[-1] < 2e-3
-    assert math.log(errors[0] / errors[-1], 8) == pytest.approx(2.0, abs=0.4)
+    assert errors[-1] < 4e-3
+    assert math.log(errors[0] / errors[-1], 4) == pytest.approx(2.0, abs=0.4)
 
 
 def test_foot_points_of_a_level_set_are_orthogonal_and_close_to_the_nearest():
     x = around(LEVEL_SET, 500)
-    near, found = LEVEL_SET.redistance(0.01).distance(x), LEVEL_SET.project(x)
+    near, found = LEVEL_SET.redistance(0.02).distance(x), LEVEL_SET.project(x)
     off = (x - found.point) / found.distance[:, None]
     cosine = (off * found.normal).sum(dim=1).abs()
     assert float(LEVEL_SET.sdf(found.point).abs().max()) < 1e-10

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdeflow.errors import UsageError
@@ -62,6 +62,7 @@ def test_no_boundary_point_is_closer_than_the_distance(domain):
 
 
 @pytest.mark.parametrize("name", ["box2", "disk", "annulus", "polygon", "star", "turned box", "rounded box"])
+@settings(max_examples=30)
 @given(
     angle=st.floats(-7, 7),
     factor=st.floats(0.1, 10),

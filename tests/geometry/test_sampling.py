@@ -10,7 +10,7 @@ from pdeflow.geometry.domain import Box
 from pdeflow.geometry.domain.ball import Annulus, Ball
 from pdeflow.geometry.domain.polygon import Polygon
 from pdeflow.geometry.mesh import Mesh
-from pdeflow.geometry.mesh_domain import MeshDomain
+from pdeflow.geometry.meshed_domain import MeshDomain
 from pdeflow.geometry.sampling import PointSet, SpaceTime, boundary_points, interior_points, mesh_points
 from pdeflow.geometry.simplices import points_in_simplices
 

@@ -173,6 +173,8 @@ class Mesh:
     # point location
     locate = location.locate
     interpolate = location.interpolate
+    # derivatives
+    gradient = neighbours.gradient
     # other libraries and files
     to_skfem = io_skfem.to_skfem
     from_skfem = staticmethod(io_skfem.from_skfem)

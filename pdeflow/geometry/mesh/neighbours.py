@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from pdeflow.errors import UsageError
 from pdeflow.geometry.mesh.facets import row_keys
 
 if TYPE_CHECKING:
+    from pdeflow.geometry.gradient import GradientOperator
     from pdeflow.geometry.mesh.mesh import Mesh
 
 
@@ -71,3 +72,25 @@ def knn(mesh: Mesh, k: int) -> Tensor:
     own = found == np.arange(n)[:, None]
     own[~own.any(axis=1), -1] = True  # among more than k coincident points it may miss itself
     return torch.from_numpy(found[~own].reshape(n, k).astype(np.int64))
+
+
+def gradient(mesh: Mesh, method: Literal["wls2", "wls1", "avg", "cell"] = "wls2") -> GradientOperator:
+    """Return the gradient of values at the points.
+
+    Args:
+        mesh: The mesh.
+        method: "wls2" is of second order up to the boundary; "wls1" and "avg" are of first; "cell" has one row per cell.
+
+    Returns:
+        The operator in gather form.
+
+    Raises:
+        UsageError: If points have too few neighbours for the method.
+    """
+    from pdeflow.geometry.gradient import GradientOperator
+    from pdeflow.geometry.gradient import gradient as gradient_of
+
+    found = gradient_of(mesh, method)
+    if not isinstance(found, GradientOperator):
+        raise UsageError(f"method must be wls2, wls1, avg or cell, got {method!r}")
+    return found

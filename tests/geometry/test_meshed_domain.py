@@ -9,7 +9,7 @@ from pdeflow.errors import UsageError
 from pdeflow.geometry.domain import Box
 from pdeflow.geometry.domain.polygon import Polygon
 from pdeflow.geometry.mesh import Mesh
-from pdeflow.geometry.mesh_domain import MeshDomain
+from pdeflow.geometry.meshed_domain import MeshDomain
 from pdeflow.geometry.sampling import boundary_points, interior_points
 
 
