@@ -74,7 +74,6 @@ class FourierGrid:
         squared = torch.stack([w**2 for w in torch.meshgrid(*wave, indexing="ij")]).sum(0)
         mask = torch.stack([3 * m.abs() < n for m, n in zip(table, grid.shape, strict=True)]).all(0)
         single = (table[-1] == 0) | (2 * table[-1] == grid.shape[-1])
-        flow = torch.stack([slope[1] * mask, -slope[0] * mask]) if grid.ndim == 2 else torch.zeros(0)
         imaginary = torch.complex64 if dtype == torch.float32 else torch.complex128
         return cls(
             grid,
@@ -83,9 +82,7 @@ class FourierGrid:
             squared.to(device, dtype),
             mask.to(device, dtype),
             torch.where(single, 1.0, 2.0).to(device, dtype),
-            (flow / torch.where(squared == 0, math.inf, squared)).to(device, imaginary)
-            if grid.ndim == 2
-            else flow,
+            _flow(slope, squared, mask).to(device, imaginary),
         )
 
     @property
@@ -168,6 +165,13 @@ class FourierGrid:
         density = 0.5 * self.weight * sum(c.abs() ** 2 for c in components)
         flat = density.flatten(start_dim=density.ndim - self.grid.ndim)
         return flat.new_zeros(*flat.shape[:-1], int(shell.max()) + 1).index_add(-1, shell, flat)
+
+
+def _flow(slope: list[Tensor], squared: Tensor, mask: Tensor) -> Tensor:
+    """Factors from vorticity to velocity, (2, n_1, n_2 // 2 + 1); empty unless there are two axes."""
+    if len(slope) != 2:
+        return torch.zeros(0)
+    return torch.stack([slope[1] * mask, -slope[0] * mask]) / torch.where(squared == 0, math.inf, squared)
 
 
 def _along(axis: int, ndim: int) -> list[int]:

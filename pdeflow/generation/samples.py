@@ -100,7 +100,10 @@ def attempt(problem: Problem, instance: Instance, layout: Layout, word: str, rto
     Raises:
         Unsolved: If the solver fails or the verdict exceeds rtol.
     """
-    answer = problem.compute(instance, layout, solver(word, rtol))
+    try:
+        answer = problem.compute(instance, layout, solver(word, rtol))
+    except FloatingPointError as error:  # a Newton or time step blew up
+        raise Unsolved(str(error)) from error
     if not answer.residual <= rtol:
         raise Unsolved(f"{problem.verdict} is {answer.residual:.1e}")
     return answer

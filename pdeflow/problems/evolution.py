@@ -38,7 +38,7 @@ class Evolution(Problem):
     final_time: float = 1.0
     frames: int = 11
 
-    verdict: ClassVar[str] = "relative change of the last frame when the time step is halved"
+    verdict: ClassVar[str] = "largest relative change of a frame when the time step is halved"
     linear: ClassVar[bool] = False
     algorithm: ClassVar[str] = "ETDRK4 in Fourier space"
     method: ClassVar[Method] = ETDRK4

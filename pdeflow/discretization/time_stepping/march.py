@@ -78,17 +78,11 @@ def march(
         count = courant_substeps(gap, rate, courant) if substeps is None else substeps[index]
         dt = gap / count
         if dt * rate > COURANT_LIMIT:
-            raise UsageError(
-                f"a step of {dt:.3g} from t = {times[index]:.6g} gives dt·|u|·k = {dt * rate:.3g}, above the stable "
-                f"{COURANT_LIMIT}; take at least {courant_substeps(gap, rate)} steps in this interval"
-            )
+            raise UsageError(_too_long(times[index], gap, dt, rate))
         key = float(f"{dt:.12e}")  # equal gaps of computed times differ in their last digits
         if key not in prepared:
             prepared[key] = method(equation, dt)
-        for i in range(count):
-            u_hat = prepared[key].step(u_hat, times[index] + i * dt)
-            if (i + 1) % CHECK_EVERY == 0 or i + 1 == count:
-                _require_finite(u_hat, equation.symbol.ndim, times[index] + (i + 1) * dt, dt)
+        u_hat = _advance(prepared[key], u_hat, times[index], dt, count, equation.symbol.ndim)
         frames.append(u_hat)
         taken.append(count)
     return Trajectory(torch.stack(frames), tuple(taken))
@@ -118,6 +112,22 @@ def _check(times: Sequence[float], gaps: Sequence[float], substeps: Sequence[int
         raise UsageError(
             f"substeps must be {len(gaps)} whole numbers >= 1, one per interval, got {tuple(substeps)}"
         )
+
+
+def _too_long(t: float, gap: float, dt: float, rate: float) -> str:
+    return (
+        f"a step of {dt:.3g} from t = {t:.6g} gives dt·|u|·k = {dt * rate:.3g}, above the stable "
+        f"{COURANT_LIMIT}; take at least {courant_substeps(gap, rate)} steps in this interval"
+    )
+
+
+def _advance(stepper: OneStep, u_hat: Tensor, t: float, dt: float, count: int, ndim: int) -> Tensor:
+    """Take `count` steps from time t; a state has `ndim` axes behind those of the batch."""
+    for i in range(count):
+        u_hat = stepper.step(u_hat, t + i * dt)
+        if (i + 1) % CHECK_EVERY == 0 or i + 1 == count:
+            _require_finite(u_hat, ndim, t + (i + 1) * dt, dt)
+    return u_hat
 
 
 def _require_finite(u_hat: Tensor, ndim: int, t: float, dt: float) -> None:

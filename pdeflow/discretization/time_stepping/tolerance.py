@@ -59,10 +59,15 @@ def march_to_tolerance(
             continue
         taken += sum(run.substeps)
         if coarse is not None:
-            size = norm(run.frames)
-            changes = norm(run.frames - coarse) / torch.where(size > 0, size, 1.0)
-            change = float(changes[-1].max())
+            changes = _changes(run.frames, coarse, norm)
+            change = float(changes.max())
             if bool((changes <= tolerance).all()):
                 break
         coarse, substeps = run.frames, [2 * n for n in run.substeps]
     return run.frames, change, taken
+
+
+def _changes(fine: Tensor, coarse: Tensor, norm: Callable[[Tensor], Tensor]) -> Tensor:
+    """Relative changes of frames, absolute where a frame is zero."""
+    size = norm(fine)
+    return norm(fine - coarse) / torch.where(size > 0, size, 1.0)
