@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test lint types unit clean
+.PHONY: setup demo test lint types unit docs clean
 
 setup: $(STAMP)
 
@@ -29,5 +29,10 @@ types: setup
 unit: setup
 	@$(BIN)/python -m pytest
 
+docs: setup
+	@$(BIN)/python -c 'import sphinx, myst_parser, sphinx_gallery' 2> /dev/null || \
+		$(BIN)/python -m pip install -c constraints.txt -e '.[docs]' > .setup.log 2>&1 || { tail -40 .setup.log; exit 1; }
+	@$(BIN)/python -m sphinx -q -W --keep-going docs docs/_build/html && echo docs/_build/html/index.html
+
 clean:
-	rm -rf $(VENV) runs build dist .setup.log
+	rm -rf $(VENV) runs build dist .setup.log docs/_build docs/generated

@@ -9,6 +9,8 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 EXPECTED = {
     "01_poisson_convergence.py": ("rate", 1.95, 2.05),  # cell-centred finite volumes are of second order
     "02_learned_preconditioner.py": ("ratio", 0.4, 0.8),  # training saves at least a fifth of the iterations
+    "03_your_own_pde.py": ("order", 1.9, 2.1),  # linear elements are of second order
+    "04_geometry.py": ("order", 1.7, 2.3),  # the same, on meshes that are not refinements of each other
 }
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pdeflow.geometry.segments import nearest_by_brute_force, offsets
 
-WIDER, WIDEST = 20.0, 1e3  # margins of the grids for points farther away; brute force beyond the last
+WIDER, WIDEST = 8.0, 50.0  # margins of the grids for points farther away; brute force beyond the last
 QUERIES_AT_ONCE = 1 << 13  # the working set of one chunk stays in the second-level cache
 
 
@@ -113,6 +113,7 @@ class CandidateGrid:
         u0, u1 = ((x[:, k] - self.lower[k]).div_(self.width[k]) for k in (0, 1))
         n0, n1 = self.shape
         within = (u0 >= 0) & (u0 < n0) & (u1 >= 0) & (u1 < n1)
+        u0, u1 = u0.nan_to_num_(0.0), u1.nan_to_num_(0.0)  # such points count as outside and keep their NaN
         return u0.clamp_(0, n0 - 1).long().mul_(n1).add_(u1.clamp_(0, n1 - 1).long()), within
 
     def nearest(self, x: Tensor) -> Tensor:
@@ -141,7 +142,8 @@ class CandidateGrid:
     @cached_property
     def _wider(self) -> CandidateGrid:
         """A grid of the same segments with a larger margin, for points outside this one."""
-        return CandidateGrid.build(self.table.cpu(), margin=WIDER * self.margin).to(self.table.device)
+        grid = CandidateGrid.build(self.table.cpu(), margin=WIDER * self.margin, mean=32.0, most=256)
+        return grid.to(self.table.device)
 
     def _search(self, x: Tensor, start: Tensor, length: Tensor) -> Tensor:
         """Run down the lists of all points together, longest lists first, so that no list is padded."""

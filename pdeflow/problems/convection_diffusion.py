@@ -22,7 +22,8 @@ from pdeflow.random_fields import field_amplitudes, gaussian_random_field, waven
 class ConvectionDiffusion(Elliptic):
     """-ν Δu + β·∇u = 1 on (0,1)², u = 0 on the boundary; β = (∂ψ/∂y, -∂ψ/∂x), ψ a Gaussian field of sines.
 
-    β is divergence-free and does not cross the boundary. Central differences: choose a grid with |β| h < 2ν.
+    β is divergence-free and does not cross the boundary. Central differences: where |β| h > 2ν the matrix is no longer
+    monotone; the settings file exceeds that at the fastest points, and the dataset's card has the measured error.
 
     Attributes:
         diffusivity: ν, in the units of speed times length.

@@ -40,7 +40,7 @@ class Helmholtz(Elliptic):
         width: Standard deviation of the pulse, in length units; its place is uniform in [0.2, 0.8]².
     """
 
-    wave_number: float = 20.0
+    wave_number: float = 10.0
     contrast: float = 0.2
     alpha: float = 2.5
     tau: float = 7.0
@@ -50,6 +50,7 @@ class Helmholtz(Elliptic):
     inputs: ClassVar[tuple[str, ...]] = ("k", "f")
     equation: ClassVar[str] = "-laplace(u) - k^2 u = f on (0,1)^2, u = 0 on the boundary"
     resolution: ClassVar[Resolution] = (64, 64)
+    pollution: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not (self.wave_number > 0 and 0 <= self.contrast < 1 and self.width > 0):
@@ -95,15 +96,18 @@ class Helmholtz(Elliptic):
             layout: Grid or mesh.
 
         Raises:
-            UsageError: If the grid has fewer than ten points per mean wave length.
+            UsageError: If the grid has fewer than ten points per mean wave length, or, between walls, k³h² > 1.
+
+        Reference: Ihlenburg (1998), section 4.6.5 (the error of the phase grows like k³h²).
         """
         if isinstance(layout, Grid):
-            points = 2 * math.pi / (self.wave_number * max(layout.spacing()))
-            if points < 10:
-                needed = math.ceil(max(layout.shape) * 10 / points)
+            h = max(layout.spacing())
+            finest = min(2 * math.pi / (10 * self.wave_number), self.wave_number**-1.5 if self.pollution else 1.0)
+            if h > finest:
+                needed = math.ceil(max(layout.shape) * h / finest)
                 raise UsageError(
-                    f"the grid {layout.shape} has {points:.1f} points per wave length at k = {self.wave_number}, at least 10 "
-                    f"are needed; use grid: [{needed}, {needed}] or a smaller wave_number"
+                    f"the grid {layout.shape} is too coarse for k = {self.wave_number}: ten points per wave length"
+                    f"{' and k³h² <= 1' if self.pollution else ''} need grid: [{needed}, {needed}]; or lower wave_number"
                 )
         return super().system(instance, layout)
 
@@ -122,7 +126,10 @@ class SpongeHelmholtz(Helmholtz):
     layer: float = 0.15
     absorption: float = 1.0
 
+    wave_number: float = 20.0
+
     outputs: ClassVar[tuple[str, ...]] = ("u_re", "u_im")
+    pollution: ClassVar[bool] = False
     equation: ClassVar[str] = "-laplace(u) - k^2 (1 + i sigma) u = f on (0,1)^2, du/dn = i k0 u on the boundary"
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from pdeflow.report.fields import (
     plot_solution,
     ranked_samples,
 )
+from pdeflow.report.mesh_fields import plot_grid_field, plot_mesh, plot_mesh_samples
 from pdeflow.report.page import write_report
 from pdeflow.report.spectrum import plot_spectrum, radial_spectrum
 from pdeflow.report.tables import SOLVER_HEADER, format_number, html_table, solver_rows, text_table
@@ -22,7 +23,10 @@ __all__ = [
     "plot_effectivity",
     "plot_error_distribution",
     "plot_error_estimate_fields",
+    "plot_grid_field",
     "plot_histograms",
+    "plot_mesh",
+    "plot_mesh_samples",
     "plot_predictions",
     "plot_residuals",
     "plot_samples",

@@ -20,7 +20,7 @@ from pdeflow.problems.problem import problem_from
 from .cases import ELLIPTIC, JUMPING, Case, all_problems, slopes
 
 PROBLEMS = all_problems()
-FAST = {"Helmholtz": {"wave_number": 12.0}, "SpongeHelmholtz": {"wave_number": 12.0}}
+FAST = {"SpongeHelmholtz": {"wave_number": 12.0}}
 
 
 def names(problem):

@@ -130,10 +130,8 @@ def sphere_trace(domain: Domain, x: Tensor, direction: Tensor, tmax: float) -> H
         middle = 0.5 * (last + t)
         beyond = (domain.sdf(x + middle[:, None] * v) > 0) != start
         last, t = torch.where(beyond, last, middle), torch.where(beyond, middle, t)
-    t = torch.where(met, t, math.inf)
-    end = x + t.where(met, t.new_zeros(()))[:, None] * v
-    found = domain.project(end)
-    return hit(x, v, t, found.normal, found.tag, tmax)
+    found = domain.project(x + torch.where(met, t, 0.0)[:, None] * v)
+    return hit(x, v, torch.where(met, t, math.inf), found.normal, found.tag, tmax)
 
 
 def measure(domain: Domain) -> float:
