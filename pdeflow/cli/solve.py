@@ -17,6 +17,7 @@ from pdeflow.cli import experiment
 from pdeflow.cli.arrays import read_array, write_array
 from pdeflow.cli.exit_codes import NOT_CONVERGED, OK
 from pdeflow.cli.progress import progress
+from pdeflow.cli.resolution import resolution
 from pdeflow.errors import UsageError
 
 METHODS = ("auto", "cg", "fcg", "gmres", "fgmres", "minres", "direct")
@@ -242,25 +243,6 @@ def read_system(settings: Any) -> tuple[Any, str]:
     if b is None:
         note = f"; b = A times {'0 … 1' if system.nullspace is not None else 'ones'}"
     return system, f"{settings.matrix}: {describe(system.A)}{note}"
-
-
-def resolution(settings: Any, problem: Any) -> Any:
-    """Return the cells per axis or the mesh size that were asked for, else the problem's kind of them.
-
-    Args:
-        settings: Settings of the command.
-        problem: The problem.
-
-    Raises:
-        UsageError: If both were given.
-    """
-    if settings.grid is not None and settings.h is not None:
-        raise UsageError(f"give either grid (cells per axis) or h (mesh size), got {settings.grid} and {settings.h}")
-    if settings.h is not None:
-        return settings.h
-    if settings.grid is not None:
-        return tuple(settings.grid)
-    return (64, 64) if problem.resolution == (32, 32) else problem.resolution
 
 
 def choose_preconditioner(name: str) -> Any:

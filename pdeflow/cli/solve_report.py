@@ -9,6 +9,7 @@ import numpy as np
 
 from pdeflow.cli.arrays import write_array
 from pdeflow.cli.progress import progress
+from pdeflow.cli.resolution import resolution
 
 
 def write_comparison(
@@ -172,7 +173,6 @@ def plot_elsewhere(settings: Any, solution: Any, path: Path) -> list[Path]:
         path: Picture to write.
     """
     from pdeflow import seeds
-    from pdeflow.cli.solve import resolution
     from pdeflow.geometry import Mesh
     from pdeflow.report.mesh_fields import plot_mesh_samples
 

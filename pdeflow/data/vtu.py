@@ -38,7 +38,8 @@ def export_vtu(root: str | Path, out: str | Path, split: str = "test", count: in
         DataError: If the dataset is damaged.
     """
     _, shards = read_split(Path(root), split)
-    out, done, files = Path(out), 0, []
+    out, done = Path(out), 0
+    files: list[Path] = []
     for shard in shards:
         for sample in range(shard.count):
             if count is not None and done >= count:

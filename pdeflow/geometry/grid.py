@@ -5,62 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-
-if TYPE_CHECKING:
-    from pdeflow.geometry.gradient import GradientOperator
-    from pdeflow.geometry.mesh import CellType, Mesh
-
-Location = Literal["cell", "node"]
-
-
-def face_nodes(shape: Sequence[int], periodic: Sequence[bool]) -> dict[str, Tensor]:
-    """Return the flat ids of the values next to each face "x0-", "x0+", "x1-", … of an index box, ascending.
-
-    Args:
-        shape: Values per axis.
-        periodic: Axes that wrap around, which have no faces.
-
-    Returns:
-        Face name -> flat ids, int64; "x0-" holds the values with index 0 along the first axis.
-    """
-    ids = torch.arange(math.prod(shape)).reshape(tuple(shape))
-    return {
-        f"x{k}{side}": ids.select(k, end).flatten()
-        for k, wraps in enumerate(periodic)
-        if not wraps
-        for side, end in (("-", 0), ("+", shape[k] - 1))
-    }
-
-
-def flatten_field(u: Tensor, shape: Sequence[int]) -> Tensor:
-    """Turn a field (..., channels, *shape) into point values (..., size, channels).
-
-    Raises:
-        UsageError: If the last axes are not those of the grid.
-    """
-    axes = len(tuple(shape))
-    if u.ndim <= axes or tuple(u.shape[-axes:]) != tuple(shape):
-        raise UsageError(f"expected a field (..., channels, *{tuple(shape)}), got shape {tuple(u.shape)}")
-    return u.flatten(start_dim=-axes).mT
-
-
-def unflatten_field(u: Tensor, shape: Sequence[int]) -> Tensor:
-    """Turn point values (..., size, channels) into a field (..., channels, *shape), the inverse of flatten_field.
-
-    Raises:
-        UsageError: If the last axes are not (size, channels).
-    """
-    if u.ndim < 2 or u.shape[-2] != math.prod(shape):
-        raise UsageError(
-            f"expected point values (..., {math.prod(shape)}, channels), got shape {tuple(u.shape)}"
-        )
-    return u.mT.unflatten(-1, tuple(shape))
+from pdeflow.geometry.gradient.curvilinear import curvilinear
+from pdeflow.geometry.gradient.operator import GradientOperator
+from pdeflow.geometry.index_box import face_nodes, flatten_field, unflatten_field
+from pdeflow.geometry.index_stencil import IndexStencil, index_stencil
+from pdeflow.geometry.layouts import Location
+from pdeflow.geometry.mesh import CellType, Mesh
+from pdeflow.geometry.resample import Method, resample
 
 
 @dataclass(frozen=True)
@@ -228,19 +184,12 @@ class Grid:
         """
         return unflatten_field(u, self.shape)
 
-    def resample(
-        self,
-        u: Tensor,
-        shape: Sequence[int],
-        method: Literal["fourier", "linear", "chebyshev"] = "fourier",
-    ) -> Tensor:
+    def resample(self, u: Tensor, shape: Sequence[int], method: Method = "fourier") -> Tensor:
         """Interpolate a field (..., *shape) to another number of values per axis; see `resample.resample`.
 
         Raises:
             UsageError: As `resample.resample`.
         """
-        from pdeflow.geometry.resample import resample
-
         return resample(u, self, shape, method)
 
     def to_mesh(self, cell: CellType | None = None) -> Mesh:
@@ -256,8 +205,6 @@ class Grid:
         Raises:
             UsageError: If the cell type has another dimension or the grid more than 3 axes.
         """
-        from pdeflow.geometry.mesh import Mesh
-
         counts = [
             n - 1 if self.location == "node" and not wraps else n
             for n, wraps in zip(self.shape, self.periodic, strict=True)
@@ -265,12 +212,26 @@ class Grid:
         lower, upper = zip(*self.bounds, strict=True)
         return Mesh.box(counts, lower, upper, cell)
 
+    def index_difference(self, axis: int, order: int = 2) -> IndexStencil:
+        """Return the differences along an axis per unit of its index, across periodic ends.
+
+        Raises:
+            UsageError: If the order is odd or the axis has fewer than order + 1 values.
+        """
+        return index_stencil(self.shape, self.periodic, (), axis, order)
+
+    def jacobian(self, order: int = 2) -> Tensor:
+        """Return the derivative of coordinate l by index k in [..., k, l], shape (*shape, d, d).
+
+        Args:
+            order: As for a mapped grid; here differences of every order give the spacing.
+        """
+        return torch.diag(torch.tensor(self.spacing(), dtype=torch.float64)).repeat(*self.shape, 1, 1)
+
     def gradient(self, order: int = 2) -> GradientOperator:
         """Return the finite differences of an even order, one-sided of the same order at the faces.
 
         Raises:
             UsageError: If the order is odd or an axis has fewer than order + 1 values.
         """
-        from pdeflow.geometry.gradient.curvilinear import curvilinear
-
         return curvilinear(self, order)

@@ -9,18 +9,19 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry.grid import Grid, face_nodes, flatten_field, unflatten_field
+from pdeflow.geometry.gradient.curvilinear import curvilinear
+from pdeflow.geometry.gradient.operator import GradientOperator
+from pdeflow.geometry.grid import Grid
+from pdeflow.geometry.index_box import face_nodes, flatten_field, unflatten_field
 from pdeflow.geometry.index_stencil import IndexStencil, Seam, index_stencil
-
-if TYPE_CHECKING:
-    from pdeflow.geometry.gradient import GradientOperator
-    from pdeflow.geometry.mesh import CellType, Mesh
+from pdeflow.geometry.mesh import CellType, Mesh
+from pdeflow.geometry.structured_mesh import structured_mesh
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,8 +198,6 @@ class MappedGrid:
         Raises:
             UsageError: As `gradient.curvilinear.curvilinear`.
         """
-        from pdeflow.geometry.gradient.curvilinear import curvilinear
-
         return curvilinear(self, order)
 
     def to_mesh(self, cell: CellType | None = None) -> Mesh:
@@ -207,8 +206,6 @@ class MappedGrid:
         Raises:
             UsageError: As `structured_mesh.structured_mesh`.
         """
-        from pdeflow.geometry.structured_mesh import structured_mesh
-
         return structured_mesh(self, cell)[0]
 
     def closed_coordinates(self) -> Tensor:

@@ -15,17 +15,17 @@ import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry.grid import Grid
+from pdeflow.geometry.layouts import GridLayout
 
 Method = Literal["fourier", "linear", "chebyshev"]
 
 
-def resample(u: Tensor, grid: Grid, shape: Sequence[int], method: Method = "fourier") -> Tensor:
+def resample(u: Tensor, grid: GridLayout, shape: Sequence[int], method: Method = "fourier") -> Tensor:
     """Interpolate a field to the grid of the same box and location with another number of values per axis.
 
     Args:
         u: Field, shape (..., *grid.shape), real or complex.
-        grid: Grid of the field; its location decides where values sit ("cell" centres move with the number).
+        grid: GridLayout of the field; its location decides where values sit ("cell" centres move with the number).
         shape: New number of values per axis.
         method: "fourier" is exact for band-limited periodic fields (finer and back gives the field again);
             "linear" never leaves the range of the data (constant beyond the outermost cell centres); "chebyshev"
@@ -53,7 +53,7 @@ def resample(u: Tensor, grid: Grid, shape: Sequence[int], method: Method = "four
     return u
 
 
-def _check(u: Tensor, grid: Grid, sizes: tuple[int, ...], method: str) -> None:
+def _check(u: Tensor, grid: GridLayout, sizes: tuple[int, ...], method: str) -> None:
     if len(sizes) != grid.ndim or tuple(u.shape[-grid.ndim :]) != grid.shape or min(sizes) < 1:
         raise UsageError(
             f"expected a field (..., *{grid.shape}) and {grid.ndim} new sizes, got {tuple(u.shape)} and {sizes}"
@@ -83,7 +83,7 @@ def _fourier(u: Tensor, axis: int, m: int, shift: float) -> Tensor:
     return torch.fft.irfft(spectrum, n=m, dim=axis)
 
 
-def _linear(coarse: Grid, fine: Grid, axis: int) -> Tensor:
+def _linear(coarse: GridLayout, fine: GridLayout, axis: int) -> Tensor:
     """Piecewise linear interpolation between the values of an axis, shape (m, n)."""
     n, m = coarse.shape[axis], fine.shape[axis]
     place = (fine.axis(axis) - coarse.axis(axis)[0]) / coarse.spacing()[axis]

@@ -10,13 +10,13 @@ from scipy import sparse
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry.mapped_grid import MappedGrid
+from pdeflow.geometry.layouts import MappedLayout
 from pdeflow.geometry.mesh import CellType, Mesh
 from pdeflow.geometry.mesh.build import default_cell_type, structured_cells
-from pdeflow.geometry.mesh.reference_cells import REFERENCE_CELLS
+from pdeflow.geometry.reference_cells import REFERENCE_CELLS
 
 
-def structured_mesh(grid: MappedGrid, cell: CellType | None = None) -> tuple[Mesh, Tensor]:
+def structured_mesh(grid: MappedLayout, cell: CellType | None = None) -> tuple[Mesh, Tensor]:
     """Mesh a mapped grid.
 
     A ring (periodic axis without translation) is joined, nodes paired by seams become one point; a periodic axis
@@ -41,14 +41,14 @@ def structured_mesh(grid: MappedGrid, cell: CellType | None = None) -> tuple[Mes
     coords = grid.closed_coordinates()
     inner = tuple(slice(n) for n in grid.shape)
     ids = torch.arange(coords.shape[:-1].numel()).reshape(coords.shape[:-1])
-    number, points = _merge(coords.reshape(-1, grid.dim), ids, _coincident(grid, ids, ids[inner].flatten()))
+    number, points = _merge(coords.reshape(-1, grid.ndim), ids, _coincident(grid, ids, ids[inner].flatten()))
     mesh = Mesh(points, number[structured_cells(coords.shape[:-1], kind, (False,) * grid.ndim)], kind)
     if float(mesh.signed_measure().sum()) < 0:
         mesh = mesh.oriented()
     return mesh.tag_facets(_facet_tags(mesh, grid, number, ids)), number[ids[inner]]
 
 
-def _coincident(grid: MappedGrid, ids: Tensor, inner: Tensor) -> Tensor:
+def _coincident(grid: MappedLayout, ids: Tensor, inner: Tensor) -> Tensor:
     """Pairs of closed-grid ids that are one point: both ends of a ring, and seams, shape (s, 2)."""
     pairs = [inner[seam.pairs] for seam in grid.seams]
     for axis, wraps in enumerate(grid.periodic):
@@ -70,7 +70,7 @@ def _merge(points: Tensor, ids: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor]:
     return rank[label], points[first[order]]
 
 
-def _facet_tags(mesh: Mesh, grid: MappedGrid, number: Tensor, ids: Tensor) -> dict[str, Tensor]:
+def _facet_tags(mesh: Mesh, grid: MappedLayout, number: Tensor, ids: Tensor) -> dict[str, Tensor]:
     """Boundary facets all of whose vertices are nodes of a tag; closing layers carry the tags of the first one."""
     facets = mesh.facets[mesh.boundary_facets]
     tags = {}

@@ -6,7 +6,7 @@ Canuto, Hussaini, Quarteroni and Zang, Spectral Methods: Fundamentals in Single 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,8 +15,21 @@ from pdeflow.discretization.fourier import FourierGrid
 from pdeflow.errors import UsageError
 from pdeflow.geometry import Grid
 
-if TYPE_CHECKING:
-    from pdeflow.problems.evolution import Evolution
+
+class SpectralTerms(Protocol):
+    """The terms of ∂u/∂t = N(u, t) + L u + f on a periodic grid, as Evolution has them."""
+
+    def explicit(self, u: Tensor, t: float | Tensor, space: FourierGrid) -> Tensor:
+        """Return the spectrum of N(u, t)."""
+
+    def implicit(self, u: Tensor, space: FourierGrid) -> Tensor:
+        """Return the spectrum of L u."""
+
+    def forcing(self, x: Tensor) -> Tensor | None:
+        """Return f at points x, shape (*shape, d), or None."""
+
+    def velocity(self, u_hat: Tensor, space: FourierGrid) -> tuple[Tensor, ...]:
+        """Return the spectra of the components that carry u, for the step's bound."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +43,13 @@ class SpectralEquation:
         source: Spectrum of the forcing, or None.
     """
 
-    problem: Evolution
+    problem: SpectralTerms
     space: FourierGrid
     symbol: Tensor
     source: Tensor | None
 
     @classmethod
-    def of(cls, problem: Evolution, grid: Grid, like: Tensor) -> SpectralEquation:
+    def of(cls, problem: SpectralTerms, grid: Grid, like: Tensor) -> SpectralEquation:
         """Bind a problem to a grid.
 
         Args:

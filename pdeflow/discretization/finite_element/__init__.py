@@ -1,3 +1,4 @@
+from pdeflow.discretization.finite_element.cell_tables import CellTables
 from pdeflow.discretization.finite_element.dirichlet import Condensed, condense, eliminate
 from pdeflow.discretization.finite_element.elasticity import (
     elasticity_system,
@@ -25,6 +26,7 @@ from pdeflow.discretization.finite_element.vector_boundary import (
 from pdeflow.discretization.finite_element.vector_space import VectorSpace, vector_space_on
 
 __all__ = [
+    "CellTables",
     "Condensed",
     "FEMSpace",
     "TaylorHood",

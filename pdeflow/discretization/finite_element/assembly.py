@@ -7,27 +7,12 @@ variable coefficients and bilinear cells take the same path.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from pdeflow.discretization.finite_element.space import FEMSpace
+from pdeflow.discretization.finite_element.cell_tables import CellTables
 
 
-def metric_of(inverse: np.ndarray, measure: np.ndarray) -> np.ndarray:
-    """Return |J| w J⁻¹J⁻ᵀ for each pair of axes a <= b, shape (m, q, pairs): what ∇φ_i·∇φ_j is made of.
-
-    Args:
-        inverse: Inverse Jacobian ∂ξ_a/∂x_e, shape (m, q or 1, d, d).
-        measure: Quadrature weight times Jacobian determinant, shape (m, q).
-    """
-    rows, columns = np.triu_indices(inverse.shape[2])
-    pairs = np.einsum("mqpe,mqpe->mqp", inverse[:, :, rows], inverse[:, :, columns])
-    return np.ascontiguousarray(pairs * measure[:, :, None])
-
-
-def local_stiffness(space: FEMSpace, a: np.ndarray) -> np.ndarray:
+def local_stiffness(space: CellTables, a: np.ndarray) -> np.ndarray:
     """Integrate a ∇φ_i·∇φ_j over each cell.
 
     Args:
@@ -51,23 +36,23 @@ def local_stiffness(space: FEMSpace, a: np.ndarray) -> np.ndarray:
     return weighted.reshape(len(space.dofs), -1) @ space.reference.stiffness
 
 
-def cell_means(space: FEMSpace, values: np.ndarray) -> np.ndarray:
+def cell_means(space: CellTables, values: np.ndarray) -> np.ndarray:
     """Average values (m, q, …) over each affine cell, shape (m, 1, …)."""
     weights = space.reference.weights / space.reference.weights.sum()
     return np.tensordot(values, weights, axes=(1, 0))[:, None]
 
 
-def local_mass(space: FEMSpace, c: np.ndarray) -> np.ndarray:
+def local_mass(space: CellTables, c: np.ndarray) -> np.ndarray:
     """Integrate c φ_i φ_j over each cell; c of shape (m, q); returns the entries i <= j, (m, k (k + 1) / 2)."""
     return (space.measure * c) @ space.reference.mass
 
 
-def local_convection(space: FEMSpace, velocity: np.ndarray) -> np.ndarray:
+def local_convection(space: CellTables, velocity: np.ndarray) -> np.ndarray:
     """Integrate φ_i β·∇φ_j over each cell; β of shape (m, q, d); returns (m, k²)."""
     speed = np.einsum("mqae,mqe->mqa", space.inverse, velocity * space.measure[:, :, None])
     return speed.reshape(len(space.dofs), -1) @ space.reference.convection
 
 
-def local_load(space: FEMSpace, f: np.ndarray) -> np.ndarray:
+def local_load(space: CellTables, f: np.ndarray) -> np.ndarray:
     """Integrate f φ_i over each cell; f of shape (m, q); returns (m, k)."""
     return (space.measure * f) @ space.reference.values

@@ -6,21 +6,18 @@ Brenner and Scott, The Mathematical Theory of Finite Element Methods, 3rd ed. (2
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pdeflow.discretization.finite_element.cell_tables import CellTables
 from pdeflow.discretization.finite_element.coefficients import values_at_points
 from pdeflow.discretization.finite_element.reference import basis_at
 from pdeflow.errors import UsageError
 
-if TYPE_CHECKING:
-    from pdeflow.discretization.finite_element.space import FEMSpace
 
-
-def evaluate(space: FEMSpace, u: Tensor, x: Tensor) -> Tensor:
+def evaluate(space: CellTables, u: Tensor, x: Tensor) -> Tensor:
     """Evaluate u_h at points inside the mesh; see FEMSpace.evaluate.
 
     Args:
@@ -49,7 +46,7 @@ def evaluate(space: FEMSpace, u: Tensor, x: Tensor) -> Tensor:
 
 
 def error_norm(
-    space: FEMSpace,
+    space: CellTables,
     u: Tensor,
     exact: Callable[[Tensor], Tensor],
     norm: str,

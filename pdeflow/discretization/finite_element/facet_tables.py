@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import skfem
 import torch
 from torch import Tensor
 
+from pdeflow.discretization.finite_element.cell_tables import CellTables
 from pdeflow.errors import UsageError
 from pdeflow.geometry.mesh import Mesh
-
-if TYPE_CHECKING:
-    from pdeflow.discretization.finite_element.space import FEMSpace
 
 REST = ("*", "boundary")
 """Tags that stand for all boundary facets that no other tag of the conditions names."""
@@ -43,7 +40,7 @@ class FacetTables:
     values: np.ndarray
 
     @classmethod
-    def build(cls, space: FEMSpace, ids: np.ndarray) -> FacetTables:
+    def build(cls, space: CellTables, ids: np.ndarray) -> FacetTables:
         """Tabulate; the rule is exact for the facet's mass matrix.
 
         Args:

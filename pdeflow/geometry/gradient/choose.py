@@ -16,15 +16,13 @@ from pdeflow.geometry.gradient.finite_element import averaged_gradient, cell_gra
 from pdeflow.geometry.gradient.least_squares import least_squares, least_squares_cloud
 from pdeflow.geometry.gradient.operator import GradientOperator
 from pdeflow.geometry.gradient.spectral import SpectralGradient, spectral_gradient
-from pdeflow.geometry.grid import Grid
-from pdeflow.geometry.mapped_grid import MappedGrid
-from pdeflow.geometry.mesh import Mesh
+from pdeflow.geometry.layouts import GridLayout, MeshLayout, StructuredLayout
 
 Method = Literal["cell", "avg", "wls1", "wls2", "curvilinear", "spectral"]
 
 
 def gradient(
-    layout: Mesh | Grid | MappedGrid | Tensor, method: Method | None = None, order: int = 2
+    layout: MeshLayout | StructuredLayout | Tensor, method: Method | None = None, order: int = 2
 ) -> GradientOperator | SpectralGradient:
     """Build the gradient of values on a layout.
 
@@ -42,22 +40,49 @@ def gradient(
         UsageError: If the method does not fit the layout, or the layout has no gradient (too few points, collapsed
             or degenerate cells).
     """
-    if isinstance(layout, Mesh):
-        if method in (None, "wls1", "wls2"):
-            return least_squares(layout, 1 if method == "wls1" else 2)
-        if method in ("avg", "cell"):
-            return averaged_gradient(layout) if method == "avg" else cell_gradient(layout)
-    elif isinstance(layout, Tensor):
+    if isinstance(layout, Tensor):
         if method in (None, "wls1", "wls2"):
             return least_squares_cloud(layout, 1 if method == "wls1" else 2)
+    elif isinstance(layout, MeshLayout):
+        return _of_mesh(layout, method or "wls2")
     elif method in (None, "curvilinear"):
         return curvilinear(layout, order)
-    elif method == "spectral" and isinstance(layout, Grid):
+    elif method == "spectral" and isinstance(layout, GridLayout):
         return spectral_gradient(layout)
+    raise UsageError(_misfit(method, layout))
+
+
+def mesh_gradient(
+    mesh: MeshLayout, method: Literal["wls2", "wls1", "avg", "cell"] = "wls2"
+) -> GradientOperator:
+    """Return the gradient of values at the points of a mesh.
+
+    Args:
+        mesh: The mesh.
+        method: "wls2" is of second order up to the boundary; "wls1" and "avg" are of first; "cell" has one row per cell.
+
+    Returns:
+        The operator in gather form.
+
+    Raises:
+        UsageError: If points have too few neighbours for the method, or it is another one.
+    """
+    return _of_mesh(mesh, method)
+
+
+def _of_mesh(mesh: MeshLayout, method: str) -> GradientOperator:
+    if method in ("wls1", "wls2"):
+        return least_squares(mesh, 1 if method == "wls1" else 2)
+    if method in ("avg", "cell"):
+        return averaged_gradient(mesh) if method == "avg" else cell_gradient(mesh)
+    raise UsageError(_misfit(method, mesh))
+
+
+def _misfit(method: str | None, layout: object) -> str:
     known = {
         "Mesh": "'wls2', 'wls1', 'avg' or 'cell'",
         "Tensor": "'wls2' or 'wls1'",
         "Grid": "'curvilinear' or 'spectral'",
     }
     kind = type(layout).__name__
-    raise UsageError(f"method {method!r} does not fit a {kind}; use {known.get(kind, repr('curvilinear'))}")
+    return f"method {method!r} does not fit a {kind}; use {known.get(kind, repr('curvilinear'))}"

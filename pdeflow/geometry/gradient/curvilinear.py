@@ -11,13 +11,12 @@ from torch import Tensor
 
 from pdeflow.errors import UsageError
 from pdeflow.geometry.gradient.operator import GradientOperator
-from pdeflow.geometry.grid import Grid
-from pdeflow.geometry.mapped_grid import MappedGrid
+from pdeflow.geometry.layouts import StructuredLayout
 
 COLLAPSED = 1e-12  # of the median determinant: two index directions are parallel
 
 
-def curvilinear(grid: Grid | MappedGrid, order: int = 2) -> GradientOperator:
+def curvilinear(grid: StructuredLayout, order: int = 2) -> GradientOperator:
     """Differentiate along index lines, centred inside and one-sided of the same order at the ends.
 
     Exact on linear functions; of the given order where the map from indices to space is smooth (a kink of the grid
@@ -36,13 +35,12 @@ def curvilinear(grid: Grid | MappedGrid, order: int = 2) -> GradientOperator:
 
     Reference: Vinokur (1974); CATO, arXiv 2605.09016, mesh-consistent gradient.
     """
-    mapped = grid if isinstance(grid, MappedGrid) else MappedGrid.from_grid(grid)
-    parts = [mapped.index_difference(axis, order) for axis in range(mapped.ndim)]
-    jacobian = mapped.jacobian(order).reshape(-1, mapped.ndim, mapped.dim)
+    parts = [grid.index_difference(axis, order) for axis in range(grid.ndim)]
+    jacobian = grid.jacobian(order).reshape(-1, grid.ndim, grid.ndim)
     determinant = torch.linalg.det(jacobian).abs()
     collapsed = determinant <= COLLAPSED * determinant.median()
-    _check_collapse(collapsed, mapped)
-    jacobian[collapsed] = torch.eye(mapped.dim, dtype=torch.float64)
+    _check_collapse(collapsed, grid)
+    jacobian[collapsed] = torch.eye(grid.ndim, dtype=torch.float64)
     inverse = torch.linalg.inv(jacobian)  # (N, component, axis)
     inverse[collapsed] = 0.0
     index = torch.cat([part.index for part in parts], dim=1)
@@ -52,7 +50,7 @@ def curvilinear(grid: Grid | MappedGrid, order: int = 2) -> GradientOperator:
     return GradientOperator.at_points(index, coeff.contiguous(), order)
 
 
-def _check_collapse(collapsed: Tensor, grid: MappedGrid) -> None:
+def _check_collapse(collapsed: Tensor, grid: StructuredLayout) -> None:
     bad = torch.nonzero(collapsed).flatten()
     if 100 * len(bad) > grid.size:
         place = tuple(int(i) for i in torch.unravel_index(bad[0], grid.shape))

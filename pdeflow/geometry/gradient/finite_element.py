@@ -14,14 +14,14 @@ from torch import Tensor
 from pdeflow.errors import UsageError
 from pdeflow.geometry.gradient.least_squares import padded
 from pdeflow.geometry.gradient.operator import GradientOperator
-from pdeflow.geometry.mesh import Mesh
+from pdeflow.geometry.layouts import MeshLayout
 
 
-def basis_gradients(mesh: Mesh, xi: Tensor) -> tuple[Tensor, Tensor]:
+def basis_gradients(mesh: MeshLayout, xi: Tensor) -> tuple[Tensor, Tensor]:
     """Evaluate the gradients of the nodal basis in every cell.
 
     Args:
-        mesh: Mesh whose cells fill the space.
+        mesh: MeshLayout whose cells fill the space.
         xi: Points of the reference cell, shape (q, d).
 
     Returns:
@@ -43,7 +43,7 @@ def basis_gradients(mesh: Mesh, xi: Tensor) -> tuple[Tensor, Tensor]:
     return torch.linalg.solve(jacobian.mT[:, :, None], local[None, ..., None]).squeeze(-1), determinant
 
 
-def cell_gradient(mesh: Mesh) -> GradientOperator:
+def cell_gradient(mesh: MeshLayout) -> GradientOperator:
     """Return the gradient of the interpolant at the middle of each cell: one row per cell.
 
     Exact on linear functions; for simplices it is the gradient everywhere in the cell.
@@ -59,7 +59,7 @@ def cell_gradient(mesh: Mesh) -> GradientOperator:
     )
 
 
-def averaged_gradient(mesh: Mesh) -> GradientOperator:
+def averaged_gradient(mesh: MeshLayout) -> GradientOperator:
     """Project the gradient of the interpolant on the nodal basis: (G u)_i = ∫ φ_i ∇u_h / ∫ φ_i.
 
     On simplices, the average over the cells around a point weighted by their measure. Exact on linear functions;

@@ -16,19 +16,19 @@ from torch import Tensor
 
 from pdeflow.errors import UsageError
 from pdeflow.geometry.gradient.operator import GradientOperator
-from pdeflow.geometry.mesh import Mesh
+from pdeflow.geometry.layouts import MeshLayout
 
 SINGULAR = 1e-9  # smallest accepted ratio of pivots in scaled coordinates: below it 1e-10 exactness is lost
 MAX_RINGS = 6
 
 
-def least_squares(mesh: Mesh, degree: Literal[1, 2] = 2) -> GradientOperator:
+def least_squares(mesh: MeshLayout, degree: Literal[1, 2] = 2) -> GradientOperator:
     """Fit polynomials to the values within `degree` rings of cells around each point.
 
     Points with too few neighbours (corners) reach further, ring by ring.
 
     Args:
-        mesh: Mesh whose cells fill the space.
+        mesh: MeshLayout whose cells fill the space.
         degree: 1 is exact on linear functions, of order 1 to 1.5; 2 is exact on quadratic functions and of order 2
             up to the boundary.
 

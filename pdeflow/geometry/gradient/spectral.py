@@ -15,7 +15,8 @@ from scipy import sparse
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry.grid import Grid, flatten_field, unflatten_field
+from pdeflow.geometry.index_box import flatten_field, unflatten_field
+from pdeflow.geometry.layouts import GridLayout
 
 Basis = Literal["fourier", "chebyshev"]
 
@@ -130,7 +131,7 @@ class SpectralGradient:
         return (field.movedim(place, -1) @ matrix.mT).movedim(-1, place)
 
 
-def spectral_gradient(grid: Grid) -> SpectralGradient:
+def spectral_gradient(grid: GridLayout) -> SpectralGradient:
     """Return the Fourier gradient of a uniform periodic grid.
 
     Raises:

@@ -1,4 +1,4 @@
 from pdeflow.geometry.mesh.mesh import Mesh
-from pdeflow.geometry.mesh.reference_cells import CellType
+from pdeflow.geometry.reference_cells import CellType
 
 __all__ = ["CellType", "Mesh"]

@@ -6,19 +6,18 @@ Rivara, Int. J. Numer. Meth. Eng. 20 (1984) 745, the 4-triangles variant with ma
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pdeflow.geometry.mesh.facets import find_facets, row_keys
+from pdeflow.geometry.mesh.facets import find_facets
+from pdeflow.geometry.mesh.neighbours import edges as edges_of
+from pdeflow.geometry.mesh.protocol import AnyMesh
+from pdeflow.geometry.mesh.topology import row_keys
 
-if TYPE_CHECKING:
-    from pdeflow.geometry.mesh.mesh import Mesh
 
-
-def bisect(mesh: Mesh, chosen: Tensor) -> Mesh:
+def bisect(mesh: AnyMesh, chosen: Tensor) -> AnyMesh:
     """Halve the chosen lines, or quarter the chosen triangles and bisect neighbours until the mesh conforms.
 
     Args:
@@ -28,7 +27,7 @@ def bisect(mesh: Mesh, chosen: Tensor) -> Mesh:
     Returns:
         The finer mesh; old points keep their ids.
     """
-    pairs = mesh.edges().T.numpy()  # (M, 2), lexicographic
+    pairs = edges_of(mesh).T.numpy()  # (M, 2), lexicographic
     local = np.asarray(mesh.reference.edges)
     ends = np.sort(mesh.cells.numpy()[:, local], axis=2)
     edges = np.searchsorted(row_keys(pairs, mesh.n_points), row_keys(ends.reshape(-1, 2), mesh.n_points))
@@ -95,8 +94,13 @@ def _in_order(pieces: list[np.ndarray], parents: list[np.ndarray]) -> tuple[np.n
 
 
 def _with_names(
-    mesh: Mesh, points: Tensor, cells: np.ndarray, parent: np.ndarray, pairs: np.ndarray, middle: np.ndarray
-) -> Mesh:
+    mesh: AnyMesh,
+    points: Tensor,
+    cells: np.ndarray,
+    parent: np.ndarray,
+    pairs: np.ndarray,
+    middle: np.ndarray,
+) -> AnyMesh:
     """Give the parts of named cells and facets the names."""
     cell_tags = {
         k: torch.from_numpy(np.flatnonzero(np.isin(parent, v.numpy()))) for k, v in mesh.cell_tags.items()

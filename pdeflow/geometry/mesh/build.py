@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import permutations
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry.grid import Grid
-from pdeflow.geometry.mesh.reference_cells import REFERENCE_CELLS, CellType
-
-if TYPE_CHECKING:
-    from pdeflow.geometry.mesh.mesh import Mesh
+from pdeflow.geometry.layouts import GridLayout
+from pdeflow.geometry.mesh.facets import tag_facets
+from pdeflow.geometry.mesh.measures import signed_measure
+from pdeflow.geometry.mesh.protocol import AnyMesh, MeshLike
+from pdeflow.geometry.mesh.repair import oriented
+from pdeflow.geometry.reference_cells import REFERENCE_CELLS, CellType
 
 # Freudenthal-Kuhn: every simplex runs from corner 0 to the opposite one, one axis at a time
 _TENSOR_TYPE: dict[int, CellType] = {1: "line", 2: "quad", 3: "hex"}
@@ -69,11 +69,15 @@ def _odd(order: Sequence[int]) -> bool:
 
 
 def structured(
-    coordinates: Tensor, cell_type: CellType | None = None, periodic: Sequence[bool] | None = None
-) -> Mesh:
+    kind: type[AnyMesh],
+    coordinates: Tensor,
+    cell_type: CellType | None = None,
+    periodic: Sequence[bool] | None = None,
+) -> AnyMesh:
     """Mesh a grid of nodes, straight or curved, with the facets "x0-", "x0+", … of its logical axes.
 
     Args:
+        kind: Class of the mesh.
         coordinates: Node positions, shape (*shape, d), indexing "ij".
         cell_type: "line", "tri", "quad", "tet" or "hex"; the tensor-product cell when left out.
         periodic: Whether the last node of each axis is joined to the first, as on a ring.
@@ -84,22 +88,20 @@ def structured(
     Raises:
         UsageError: If the cell type has another dimension, or an axis has too few nodes.
     """
-    from pdeflow.geometry.mesh.mesh import Mesh
-
     shape = tuple(coordinates.shape[:-1])
     wraps = tuple(periodic) if periodic is not None else (False,) * len(shape)
-    kind = cell_type or default_cell_type(len(shape))
-    if REFERENCE_CELLS.get(kind) is None or REFERENCE_CELLS[kind].dim != len(shape):
-        raise UsageError(f"cell_type {kind!r} does not fit a grid of {len(shape)} axes")
+    cell = cell_type or default_cell_type(len(shape))
+    if REFERENCE_CELLS.get(cell) is None or REFERENCE_CELLS[cell].dim != len(shape):
+        raise UsageError(f"cell_type {cell!r} does not fit a grid of {len(shape)} axes")
     if len(wraps) != len(shape) or any(n < (3 if p else 2) for n, p in zip(shape, wraps, strict=True)):
         raise UsageError(f"a structured mesh needs 2 nodes per axis, 3 if periodic; got {shape} with {wraps}")
-    mesh = Mesh(coordinates.reshape(-1, coordinates.shape[-1]), structured_cells(shape, kind, wraps), kind)
-    if mesh.cell_dim == mesh.dim and float(mesh.signed_measure().sum()) < 0:
-        mesh = mesh.oriented()  # the map turns the axes around
-    return mesh.tag_facets(_side_tags(mesh, shape, wraps))
+    mesh = kind(coordinates.reshape(-1, coordinates.shape[-1]), structured_cells(shape, cell, wraps), cell)
+    if mesh.cell_dim == mesh.dim and float(signed_measure(mesh).sum()) < 0:
+        mesh = oriented(mesh)  # the map turns the axes around
+    return tag_facets(mesh, _side_tags(mesh, shape, wraps))
 
 
-def _side_tags(mesh: Mesh, shape: Sequence[int], periodic: Sequence[bool]) -> dict[str, Tensor]:
+def _side_tags(mesh: MeshLike, shape: Sequence[int], periodic: Sequence[bool]) -> dict[str, Tensor]:
     """Find the boundary facets whose vertices all lie on one logical side."""
     vertices = mesh.facets[mesh.boundary_facets]
     tags, stride = {}, mesh.n_points
@@ -113,14 +115,16 @@ def _side_tags(mesh: Mesh, shape: Sequence[int], periodic: Sequence[bool]) -> di
 
 
 def box(
+    kind: type[AnyMesh],
     shape: Sequence[int],
     lower: Sequence[float] | None = None,
     upper: Sequence[float] | None = None,
     cell_type: CellType | None = None,
-) -> Mesh:
+) -> AnyMesh:
     """Mesh an axis-parallel box; facets are named "x0-", "x0+", "x1-", …
 
     Args:
+        kind: Class of the mesh.
         shape: Cells per axis, 1 to 3 entries (a square makes 2 triangles, a cube 6 tetrahedra).
         lower: Lower corner; zeros when left out.
         upper: Upper corner; ones when left out.
@@ -146,27 +150,36 @@ def box(
         torch.linspace(low, high, n + 1, dtype=torch.float64)
         for n, low, high in zip(counts, lower, upper, strict=True)
     ]
-    return structured(torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1), cell_type)
+    return structured(kind, torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1), cell_type)
 
 
 def rectangle(
+    kind: type[AnyMesh],
     shape: Sequence[int],
     lower: Sequence[float] = (0.0, 0.0),
     upper: Sequence[float] = (1.0, 1.0),
     cell_type: CellType = "tri",
-) -> Mesh:
+) -> AnyMesh:
     """Mesh a rectangle with triangles or quadrilaterals: `box` with two axes.
+
+    Args:
+        kind: Class of the mesh.
+        shape: Cells per axis.
+        lower: Lower corner.
+        upper: Upper corner.
+        cell_type: "tri" or "quad".
 
     Raises:
         UsageError: As `box`.
     """
-    return box(shape, lower, upper, cell_type)
+    return box(kind, shape, lower, upper, cell_type)
 
 
-def from_grid(grid: Grid, cell_type: CellType | None = None) -> Mesh:
+def from_grid(kind: type[AnyMesh], grid: GridLayout, cell_type: CellType | None = None) -> AnyMesh:
     """Mesh a uniform grid: values at nodes become points, values at cell centres become cells.
 
     Args:
+        kind: Class of the mesh.
         grid: A grid of 1 to 3 axes.
         cell_type: A type of that dimension; triangles and tetrahedra cut each box of the grid.
 
@@ -180,13 +193,14 @@ def from_grid(grid: Grid, cell_type: CellType | None = None) -> Mesh:
     if grid.location == "node" and any(grid.periodic):
         raise UsageError("a mesh of a periodic node grid would have to wrap; use a grid with location='cell'")
     steps = [n - 1 if grid.location == "node" else n for n in grid.shape]
-    return box(steps, [low for low, _ in grid.bounds], [high for _, high in grid.bounds], cell_type)
+    return box(kind, steps, [low for low, _ in grid.bounds], [high for _, high in grid.bounds], cell_type)
 
 
-def disk(h: float, radius: float = 1.0, center: Sequence[float] = (0.0, 0.0)) -> Mesh:
+def disk(kind: type[AnyMesh], h: float, radius: float = 1.0, center: Sequence[float] = (0.0, 0.0)) -> AnyMesh:
     """Triangulate a disk by rings, ring k with 6 k points; the rim is named "boundary".
 
     Args:
+        kind: Class of the mesh.
         h: Distance of neighbouring rings at most, in length units; edges are up to 1.45 h, triangles at least 0.85 good.
         radius: Radius, in length units.
         center: Centre.
@@ -197,8 +211,6 @@ def disk(h: float, radius: float = 1.0, center: Sequence[float] = (0.0, 0.0)) ->
     Raises:
         UsageError: If h or the radius is not positive.
     """
-    from pdeflow.geometry.mesh.mesh import Mesh
-
     if not (h > 0 and radius > 0):
         raise UsageError(f"a disk needs a positive mesh size and radius, got h {h} and radius {radius}")
     rings = max(1, math.ceil(radius / h))
@@ -208,8 +220,8 @@ def disk(h: float, radius: float = 1.0, center: Sequence[float] = (0.0, 0.0)) ->
         points.append(torch.stack([angle.cos(), angle.sin()], dim=1) * (radius * ring / rings))
         cells += _ring_triangles(ring)
     place = torch.cat(points) + torch.tensor([float(c) for c in center], dtype=torch.float64)
-    mesh = Mesh(place, torch.tensor(cells), "tri")
-    return mesh.tag_facets({"boundary": mesh.boundary_facets})
+    mesh = kind(place, torch.tensor(cells), "tri")
+    return tag_facets(mesh, {"boundary": mesh.boundary_facets})
 
 
 def _ring_triangles(ring: int) -> list[list[int]]:

@@ -1,74 +1,20 @@
-"""Facets of a mesh and their names: numbered as scikit-fem numbers them, in lexicographic order."""
+"""Facets and cells of a mesh by name or by vertices, names for facets, and the boundary as a mesh."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-
-if TYPE_CHECKING:
-    from pdeflow.geometry.mesh.mesh import Mesh
-
-
-@dataclass(frozen=True, eq=False)
-class Topology:
-    """Facets of a mesh.
-
-    Attributes:
-        facets: Vertex ids of each facet, ascending, rows in lexicographic order, shape (F, kf).
-        oriented: The same vertices in the order of the first cell: the normal points out of it, (F, kf).
-        facet_cells: The cells of each facet, lower id first; -1 when there is no second one, (F, 2).
-        cell_facets: Facet ids of each cell, one column per local facet, (m, local facets).
-        shared: Facets with more than two cells (the mesh is not a manifold there), ids.
-    """
-
-    facets: Tensor
-    oriented: Tensor
-    facet_cells: Tensor
-    cell_facets: Tensor
-    shared: Tensor
+from pdeflow.geometry.mesh.protocol import AnyMesh, MeshLike
+from pdeflow.geometry.mesh.topology import row_keys
 
 
-def row_keys(rows: np.ndarray, n: int) -> np.ndarray:
-    """Map rows of vertex ids below n to integers whose order is the lexicographic order of the rows."""
-    key = rows[:, 0].astype(np.int64)
-    for column in range(1, rows.shape[1]):
-        if column > 1:  # ranks keep the product below 2^63
-            key = np.unique(key, return_inverse=True)[1]
-        key = key * n + rows[:, column]
-    return key
-
-
-def topology(mesh: Mesh) -> Topology:
-    """Number the facets of a mesh and find the cells on both sides."""
-    cells = mesh.cells.numpy()
-    local = np.asarray(mesh.reference.facets)
-    candidates = cells[:, local].reshape(-1, local.shape[1])  # cell by cell
-    ascending = np.sort(candidates, axis=1)
-    _, first, inverse, counts = np.unique(
-        row_keys(ascending, max(mesh.n_points, 1)), return_index=True, return_inverse=True, return_counts=True
-    )
-    owner = np.arange(len(candidates)) // len(local)
-    last = np.empty(len(first), dtype=np.int64)
-    last[inverse] = np.arange(len(candidates))  # the last occurrence wins
-    second = np.where(last == first, -1, owner[last])
-    pairs = np.stack([owner[first], second], axis=1)
-    return Topology(
-        facets=torch.from_numpy(ascending[first]),
-        oriented=torch.from_numpy(candidates[first]),
-        facet_cells=torch.from_numpy(pairs),
-        cell_facets=torch.from_numpy(inverse.reshape(-1, len(local)).astype(np.int64)),
-        shared=torch.from_numpy(np.flatnonzero(counts > 2)),
-    )
-
-
-def facets_named(mesh: Mesh, tag: str | None = None) -> Tensor:
+def facets_named(mesh: MeshLike, tag: str | None = None) -> Tensor:
     """Return the ids of the facets with a name, or of all boundary facets for None.
 
     Raises:
@@ -77,7 +23,7 @@ def facets_named(mesh: Mesh, tag: str | None = None) -> Tensor:
     return mesh.boundary_facets if tag is None else _named(mesh.facet_tags, tag, "facet")
 
 
-def cells_named(mesh: Mesh, tag: str) -> Tensor:
+def cells_named(mesh: MeshLike, tag: str) -> Tensor:
     """Return the ids of the cells with a name.
 
     Raises:
@@ -93,7 +39,7 @@ def _named(tags: Mapping[str, Tensor], tag: str, kind: str) -> Tensor:
     return tags[tag]
 
 
-def boundary_nodes(mesh: Mesh, tag: str | None = None) -> Tensor:
+def boundary_nodes(mesh: MeshLike, tag: str | None = None) -> Tensor:
     """Return the ids of the vertices of a tag's facets, of the whole boundary for None, ascending.
 
     A corner belongs to two sides: where two conditions meet, the caller decides which one holds there.
@@ -104,7 +50,7 @@ def boundary_nodes(mesh: Mesh, tag: str | None = None) -> Tensor:
     return torch.unique(mesh.facets[facets_named(mesh, tag)])
 
 
-def tag_facets(mesh: Mesh, choices: Mapping[str, Callable[[Tensor], Tensor] | Tensor]) -> Mesh:
+def tag_facets(mesh: AnyMesh, choices: Mapping[str, Callable[[Tensor], Tensor] | Tensor]) -> AnyMesh:
     """Name facets.
 
     Args:
@@ -134,7 +80,7 @@ def tag_facets(mesh: Mesh, choices: Mapping[str, Callable[[Tensor], Tensor] | Te
     return replace(mesh, facet_tags=tags)
 
 
-def boundary(mesh: Mesh) -> Mesh:
+def boundary(mesh: AnyMesh) -> AnyMesh:
     """Return the boundary as a mesh of lines, triangles or quadrilaterals.
 
     Returns:
@@ -154,7 +100,7 @@ def boundary(mesh: Mesh) -> Mesh:
     return type(mesh)(mesh.points[used], cells, mesh.reference.facet_type, {}, tags)  # type: ignore[arg-type]
 
 
-def find_facets(mesh: Mesh, vertices: np.ndarray) -> np.ndarray:
+def find_facets(mesh: MeshLike, vertices: np.ndarray) -> np.ndarray:
     """Return the ids of facets given by their vertices, any order, shape (q, kf); -1 where there is none."""
     known = mesh.facets.numpy()
     wanted = np.sort(vertices, axis=1)

@@ -6,22 +6,21 @@ import os
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pdeflow.errors import DataError, UsageError
 from pdeflow.geometry.mesh import io_hdf5, io_meshio
+from pdeflow.geometry.mesh.protocol import AnyMesh, MeshLike
 from pdeflow.geometry.mesh.repair import oriented, without_unused_points
-
-if TYPE_CHECKING:
-    from pdeflow.geometry.mesh.mesh import Mesh
+from pdeflow.geometry.mesh.validation import validate
 
 HDF5 = (".h5", ".hdf5")
 
 
 def save(
-    mesh: Mesh,
+    mesh: MeshLike,
     path: str | os.PathLike[str],
     point_data: Mapping[str, Any] | None = None,
     cell_data: Mapping[str, Any] | None = None,
@@ -57,10 +56,11 @@ def save(
     return target
 
 
-def load(path: str | os.PathLike[str]) -> Mesh:
+def load(kind: type[AnyMesh], path: str | os.PathLike[str]) -> AnyMesh:
     """Read and check a mesh.
 
     Args:
+        kind: Class of the mesh.
         path: A .npz or .h5 file written by `save`, or a file that meshio reads (.msh, .vtu, .inp, …).
 
     Returns:
@@ -77,12 +77,12 @@ def load(path: str | os.PathLike[str]) -> Mesh:
     suffix = source.suffix.lower()
     try:
         if suffix == ".npz":
-            mesh = _load_npz(source)
+            mesh = _load_npz(kind, source)
         elif suffix in HDF5:
-            mesh = _load_h5(source)
+            mesh = _load_h5(kind, source)
         else:
-            mesh = oriented(without_unused_points(io_meshio.from_meshio(io_meshio.read(source))))
-        mesh.validate()
+            mesh = oriented(without_unused_points(io_meshio.from_meshio(kind, io_meshio.read(source))))
+        validate(mesh)
     except DataError as error:
         raise DataError(f"{source}: {error}") from error
     return mesh
@@ -98,29 +98,29 @@ def _write_aside(target: Path, write: Callable[[Path], None]) -> None:
         aside.unlink(missing_ok=True)
 
 
-def _save_npz(mesh: Mesh, path: Path) -> None:
+def _save_npz(mesh: MeshLike, path: Path) -> None:
     arrays: dict[str, Any] = {name: array for name, array in io_hdf5.arrays(mesh).items()}
     np.savez(path, cell_type=np.array(mesh.cell_type), **arrays)
 
 
-def _load_npz(path: Path) -> Mesh:
+def _load_npz(kind: type[AnyMesh], path: Path) -> AnyMesh:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"not a readable .npz file ({error}); write it again") from error
     cell_type = arrays.pop("cell_type", None)
-    return io_hdf5.from_arrays(None if cell_type is None else str(cell_type), arrays)
+    return io_hdf5.from_arrays(kind, None if cell_type is None else str(cell_type), arrays)
 
 
-def _save_h5(mesh: Mesh, path: Path) -> None:
+def _save_h5(mesh: MeshLike, path: Path) -> None:
     import h5py
 
     with h5py.File(path, "w") as file:
         io_hdf5.write_group(mesh, file.create_group("mesh"))
 
 
-def _load_h5(path: Path) -> Mesh:
+def _load_h5(kind: type[AnyMesh], path: Path) -> AnyMesh:
     import h5py
 
     try:
@@ -130,4 +130,4 @@ def _load_h5(path: Path) -> Mesh:
     with file:
         if "mesh" not in file:
             raise DataError(f"no group 'mesh' in it, only {', '.join(file) or 'nothing'}")
-        return io_hdf5.read_group(file["mesh"])
+        return io_hdf5.read_group(kind, file["mesh"])

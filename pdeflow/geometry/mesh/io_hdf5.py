@@ -7,19 +7,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from pdeflow.errors import DataError, UsageError
-from pdeflow.geometry.mesh.reference_cells import REFERENCE_CELLS
-
-if TYPE_CHECKING:
-    from pdeflow.geometry.mesh.mesh import Mesh
+from pdeflow.geometry.mesh.protocol import AnyMesh, MeshLike
+from pdeflow.geometry.reference_cells import REFERENCE_CELLS
 
 
-def arrays(mesh: Mesh) -> dict[str, np.ndarray]:
+def arrays(mesh: MeshLike) -> dict[str, np.ndarray]:
     """Return all arrays of a mesh by name."""
     named = {"points": mesh.points.numpy(), "cells": mesh.cells.numpy()}
     named |= {f"facet_tags/{quoted(name)}": ids.numpy() for name, ids in mesh.facet_tags.items()}
@@ -32,14 +30,17 @@ def quoted(name: str) -> str:
     return name.replace("%", "%25").replace("/", "%2F")
 
 
-def from_arrays(cell_type: str | None, named: Mapping[str, Any]) -> Mesh:
+def from_arrays(kind: type[AnyMesh], cell_type: str | None, named: Mapping[str, Any]) -> AnyMesh:
     """Build a mesh from what `arrays` gave.
+
+    Args:
+        kind: Class of the mesh.
+        cell_type: Type of its cells, None if it is missing.
+        named: The arrays.
 
     Raises:
         DataError: If an array is missing or has another shape, or the type is unknown.
     """
-    from pdeflow.geometry.mesh.mesh import Mesh
-
     missing = [name for name in ("points", "cells") if name not in named]
     if cell_type not in REFERENCE_CELLS or missing:
         raise DataError(
@@ -47,17 +48,17 @@ def from_arrays(cell_type: str | None, named: Mapping[str, Any]) -> Mesh:
         )
     tags: dict[str, dict[str, torch.Tensor]] = {"facet_tags": {}, "cell_tags": {}}
     for key, value in named.items():
-        kind, _, name = key.partition("/")
-        if kind in tags and name:
-            tags[kind][name.replace("%2F", "/").replace("%25", "%")] = torch.as_tensor(np.array(value))
+        part, _, name = key.partition("/")
+        if part in tags and name:
+            tags[part][name.replace("%2F", "/").replace("%25", "%")] = torch.as_tensor(np.array(value))
     points, cells = (torch.as_tensor(np.array(named[name])) for name in ("points", "cells"))
     try:
-        return Mesh(points, cells, cell_type, **tags)  # type: ignore[arg-type]
+        return kind(points, cells, cell_type, **tags)  # type: ignore[arg-type]
     except UsageError as error:
         raise DataError(f"not a mesh: {error}") from error
 
 
-def write_group(mesh: Mesh, group: Any) -> None:
+def write_group(mesh: MeshLike, group: Any) -> None:
     """Write a mesh into an open, empty h5py group; the bytes depend on the mesh only.
 
     Raises:
@@ -70,8 +71,12 @@ def write_group(mesh: Mesh, group: Any) -> None:
         group.create_dataset(name, data=array, track_times=False)
 
 
-def read_group(group: Any) -> Mesh:
+def read_group(kind: type[AnyMesh], group: Any) -> AnyMesh:
     """Read a mesh from an open h5py group written by `write_group`.
+
+    Args:
+        kind: Class of the mesh.
+        group: The group.
 
     Raises:
         DataError: If an array is missing or has another shape, or the type is unknown.
@@ -86,4 +91,4 @@ def read_group(group: Any) -> Mesh:
 
     group.visititems(collect)
     cell_type = group.attrs.get("cell_type")
-    return from_arrays(cell_type.decode() if isinstance(cell_type, bytes) else cell_type, named)
+    return from_arrays(kind, cell_type.decode() if isinstance(cell_type, bytes) else cell_type, named)

@@ -10,17 +10,15 @@ import contextlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from pdeflow.errors import DataError, UsageError
 from pdeflow.geometry.mesh.facets import find_facets
-from pdeflow.geometry.mesh.reference_cells import REFERENCE_CELLS, ReferenceCell
-
-if TYPE_CHECKING:
-    from pdeflow.geometry.mesh.mesh import Mesh
+from pdeflow.geometry.mesh.protocol import AnyMesh, MeshLike
+from pdeflow.geometry.reference_cells import REFERENCE_CELLS, ReferenceCell
 
 NamesStyle = Literal["sets", "gmsh", "data"]
 BY_MESHIO = {cell.meshio: cell for cell in REFERENCE_CELLS.values()}
@@ -34,7 +32,7 @@ def names_style(suffix: str) -> NamesStyle:
 
 
 def to_meshio(
-    mesh: Mesh,
+    mesh: MeshLike,
     point_data: Mapping[str, Any] | None = None,
     cell_data: Mapping[str, Any] | None = None,
     names: NamesStyle = "sets",
@@ -75,17 +73,19 @@ def to_meshio(
     return meshio.Mesh(points, blocks, point_data=fields, cell_data=data, cell_sets=sets)
 
 
-def from_meshio(other: Any) -> Mesh:
+def from_meshio(kind: type[AnyMesh], other: Any) -> AnyMesh:
     """Copy from a meshio.Mesh the cells of its highest dimension, with names of cells and facets.
 
     Names are cell sets, Gmsh's physical groups (a group without a name is called by its number; what Gmsh adds
     itself, such as gmsh:bounding_entities, is left out), or the integer data that `to_meshio` writes.
 
+    Args:
+        kind: Class of the mesh.
+        other: The meshio mesh.
+
     Raises:
         DataError: If the cells are of mixed, quadratic or unknown type, or there are none.
     """
-    from pdeflow.geometry.mesh.mesh import Mesh
-
     cell = _only_type(other)
     blocks = [i for i, block in enumerate(other.cells) if block.type == cell.meshio]
     cells = np.concatenate([other.cells[i].data for i in blocks]).astype(np.int64)
@@ -94,20 +94,20 @@ def from_meshio(other: Any) -> Mesh:
         points = points[:, :-1]
     if len(cells) and not 0 <= cells.min() <= cells.max() < len(points):
         raise DataError(f"cells name vertex {cells.max()} but there are {len(points)} points")
-    bare = Mesh(torch.from_numpy(points.copy()), torch.from_numpy(cells), cell.name)
+    bare = kind(torch.from_numpy(points.copy()), torch.from_numpy(cells), cell.name)
     facet_tags, cell_tags = _names_from_data(bare, other, blocks)
     for name, members in _named_members(other).items():
         inner = _joined(members, other, blocks)
         if len(inner):
             cell_tags[name] = inner
-        kind = BELOW[cell.facet_type]
-        rows = [other.cells[i].data[ids] for i, ids in members.items() if other.cells[i].type == kind]
+        side = BELOW[cell.facet_type]
+        rows = [other.cells[i].data[ids] for i, ids in members.items() if other.cells[i].type == side]
         if rows and len(vertices := np.concatenate(rows)):
             found = find_facets(bare, vertices.astype(np.int64))
             if len(found[found >= 0]):
                 facet_tags[name] = found[found >= 0]
     as_ids = {k: torch.from_numpy(np.asarray(v, dtype=np.int64)) for k, v in facet_tags.items()}
-    return Mesh(
+    return kind(
         bare.points, bare.cells, cell.name, as_ids, {k: torch.from_numpy(v) for k, v in cell_tags.items()}
     )
 
@@ -187,7 +187,7 @@ def _blank(array: np.ndarray, count: int) -> np.ndarray:
     return np.zeros((count, *array.shape[1:]), dtype=array.dtype)
 
 
-def _names_as_data(mesh: Mesh) -> dict[str, np.ndarray]:
+def _names_as_data(mesh: MeshLike) -> dict[str, np.ndarray]:
     data = {}
     for name, ids in mesh.cell_tags.items():
         data[f"cell:{name}"] = np.isin(np.arange(mesh.n_cells), ids.numpy()).astype(np.int32)
@@ -199,7 +199,7 @@ def _names_as_data(mesh: Mesh) -> dict[str, np.ndarray]:
     return data
 
 
-def _names_as_sets(mesh: Mesh, blocks: int) -> dict[str, list[np.ndarray]]:
+def _names_as_sets(mesh: MeshLike, blocks: int) -> dict[str, list[np.ndarray]]:
     """List for each name the ids within each block: all cells first, then one block of facets per name."""
     empty = np.zeros(0, dtype=np.int64)
     sets = {name: [ids.numpy(), *[empty] * (blocks - 1)] for name, ids in mesh.cell_tags.items()}
@@ -209,7 +209,7 @@ def _names_as_sets(mesh: Mesh, blocks: int) -> dict[str, list[np.ndarray]]:
 
 
 def _names_from_data(
-    mesh: Mesh, other: Any, blocks: list[int]
+    mesh: MeshLike, other: Any, blocks: list[int]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     facet_tags, cell_tags = {}, {}
     for key, data in other.cell_data.items():
@@ -226,7 +226,7 @@ def _names_from_data(
     return facet_tags, cell_tags
 
 
-def _physical_groups(mesh: Mesh) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
+def _physical_groups(mesh: MeshLike) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
     """Number the names from 1; a cell carries at most one number, 0 for none."""
     inner = np.zeros(mesh.n_cells, dtype=np.int32)
     groups: dict[str, np.ndarray] = {}

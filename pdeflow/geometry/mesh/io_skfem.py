@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry.mesh.reference_cells import REFERENCE_CELLS
+from pdeflow.geometry.mesh.protocol import AnyMesh, MeshLike
+from pdeflow.geometry.mesh.repair import oriented
+from pdeflow.geometry.reference_cells import REFERENCE_CELLS
 
-if TYPE_CHECKING:
-    from pdeflow.geometry.mesh.mesh import Mesh
 
-
-def to_skfem(mesh: Mesh, sort_t: bool = False) -> Any:
+def to_skfem(mesh: MeshLike, sort_t: bool = False) -> Any:
     """Copy to scikit-fem's MeshLine1, MeshTri1, MeshQuad1, MeshTet1 or MeshHex1 with all tags.
 
     Args:
@@ -43,16 +42,18 @@ def to_skfem(mesh: Mesh, sort_t: bool = False) -> Any:
     )
 
 
-def from_skfem(other: Any) -> Mesh:
+def from_skfem(kind: type[AnyMesh], other: Any) -> AnyMesh:
     """Copy a first-order scikit-fem mesh with its boundaries and subdomains; inverted cells are reordered.
 
     scikit-fem sorts the vertices of triangles, so about half of them come clockwise.
 
+    Args:
+        kind: Class of the mesh.
+        other: The scikit-fem mesh.
+
     Raises:
         UsageError: If the mesh is of another kind.
     """
-    from pdeflow.geometry.mesh.mesh import Mesh
-
     names = {cell.scikit_fem: cell for cell in REFERENCE_CELLS.values()}
     bases = [base.__name__ for base in type(other).__mro__]
     cell = next((names[base] for base in bases if base in names), None)
@@ -61,7 +62,7 @@ def from_skfem(other: Any) -> Mesh:
             f"expected a first-order scikit-fem mesh ({', '.join(names)}), got {type(other).__name__}"
         )
     to_vtk = np.argsort(cell.from_vtk)
-    mesh = Mesh(
+    mesh = kind(
         torch.from_numpy(np.ascontiguousarray(other.p.T)),
         torch.from_numpy(np.ascontiguousarray(other.t[to_vtk].T.astype(np.int64))),
         cell.name,
@@ -72,4 +73,4 @@ def from_skfem(other: Any) -> Mesh:
             if not k.startswith("gmsh:")
         },
     )
-    return mesh.oriented() if bool((mesh.signed_measure() < 0).any()) else mesh
+    return oriented(mesh)

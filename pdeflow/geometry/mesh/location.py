@@ -7,16 +7,15 @@ background grid, which miss no cell. Q1 maps are inverted by Newton's method.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-
-if TYPE_CHECKING:
-    from pdeflow.geometry.mesh.mesh import Mesh
+from pdeflow.geometry.mesh.protocol import MeshLike
 
 NEAREST = (1, 3, 8)
 """Cells tried per point before the buckets; on isotropic meshes nearly all points are found by then."""
@@ -44,7 +43,7 @@ class Bins:
     cells: np.ndarray
 
     @classmethod
-    def of(cls, mesh: Mesh) -> Bins:
+    def of(cls, mesh: MeshLike) -> Bins:
         """Sort the cells of a mesh into the buckets that their bounding boxes meet."""
         corners = mesh.points.numpy()[mesh.cells.numpy()]
         low, high = corners.min(axis=1), corners.max(axis=1)
@@ -80,12 +79,24 @@ class Bins:
         return np.repeat(rows, counts), self.cells[np.repeat(self.start[bucket], counts) + _within(counts)]
 
 
+class LocatedMesh(MeshLike, Protocol):
+    """A mesh with what the search for a point needs."""
+
+    @property
+    def centroid_tree(self) -> cKDTree:
+        """Search tree over the centroids of the cells."""
+
+    @property
+    def bins(self) -> Bins:
+        """Buckets of a background grid with the cells whose bounding boxes meet them."""
+
+
 def _within(counts: np.ndarray) -> np.ndarray:
     """Return 0 … c-1 for each count c in turn."""
     return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
-def locate(mesh: Mesh, x: Tensor, tol: float = 1e-10) -> tuple[Tensor, Tensor]:
+def locate(mesh: LocatedMesh, x: Tensor, tol: float = 1e-10) -> tuple[Tensor, Tensor]:
     """Find the cells that hold points.
 
     Args:
@@ -127,7 +138,7 @@ def locate(mesh: Mesh, x: Tensor, tol: float = 1e-10) -> tuple[Tensor, Tensor]:
 
 
 def _accept(
-    mesh: Mesh, x: Tensor, points: Tensor, cells: Tensor, tol: float, found: Tensor, weights: Tensor
+    mesh: LocatedMesh, x: Tensor, points: Tensor, cells: Tensor, tol: float, found: Tensor, weights: Tensor
 ) -> None:
     """Test pairs (point, cell) and enter the lowest cell that holds each point into found and weights."""
     corners = mesh.points[mesh.cells[cells]]  # (pairs, k, d)
@@ -144,7 +155,7 @@ def _accept(
     weights[points[winner]] = mesh.reference.shape_functions(xi[winner])
 
 
-def invert(mesh: Mesh, corners: Tensor, y: Tensor, tol: float) -> tuple[Tensor, Tensor]:
+def invert(mesh: MeshLike, corners: Tensor, y: Tensor, tol: float) -> tuple[Tensor, Tensor]:
     """Solve x(ξ) = y in cells with given corners (p, k, d); return ξ (p, dim) and whether it lies inside."""
     cell = mesh.reference
     xi = torch.full_like(y, 0.5)
@@ -166,7 +177,7 @@ def invert(mesh: Mesh, corners: Tensor, y: Tensor, tol: float) -> tuple[Tensor, 
     return xi, (least >= -tol) & (residual.abs().amax(dim=1) <= 1e-12 * size + 1e-15 * y.abs().amax(dim=1))
 
 
-def interpolate(mesh: Mesh, u: Tensor, x: Tensor, outside: float = float("nan")) -> Tensor:
+def interpolate(mesh: LocatedMesh, u: Tensor, x: Tensor, outside: float = float("nan")) -> Tensor:
     """Evaluate nodal values at points: linear in simplices, bilinear or trilinear in mapped Q1 cells.
 
     Args:

@@ -5,16 +5,13 @@ Polygon areas by the shoelace formula; hexahedra by Gauss quadrature of the Jaco
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry.mesh.reference_cells import REFERENCE_CELLS
-
-if TYPE_CHECKING:
-    from pdeflow.geometry.mesh.mesh import Mesh
+from pdeflow.geometry.mesh.facets import facets_named
+from pdeflow.geometry.mesh.protocol import MeshLike
+from pdeflow.geometry.reference_cells import REFERENCE_CELLS
 
 
 def vector_area(corners: Tensor) -> Tensor:
@@ -34,7 +31,7 @@ def jacobians(corners: Tensor, cell_type: str, xi: Tensor) -> Tensor:
     return torch.einsum("mkd,qkj->mqdj", corners, REFERENCE_CELLS[cell_type].shape_gradients(xi))
 
 
-def signed_measure(mesh: Mesh) -> Tensor:
+def signed_measure(mesh: MeshLike) -> Tensor:
     """Return lengths, areas or volumes with the sign of the orientation, shape (m,); embedded cells unsigned."""
     corners = mesh.points[mesh.cells]
     if mesh.cell_dim < mesh.dim:
@@ -56,7 +53,7 @@ def _embedded_measure(corners: Tensor, cell_type: str) -> Tensor:
     return vector_area(corners).norm(dim=-1)
 
 
-def oriented_measures(mesh: Mesh) -> tuple[Tensor, Tensor]:
+def oriented_measures(mesh: MeshLike) -> tuple[Tensor, Tensor]:
     """Return outward unit normals and measures of all facets, shapes (F, d) and (F,).
 
     Outward means out of the first cell of each facet. A warped quadrilateral counts with the length of its
@@ -80,7 +77,7 @@ def oriented_measures(mesh: Mesh) -> tuple[Tensor, Tensor]:
     return vector / size[:, None], size
 
 
-def facet_measure(mesh: Mesh) -> Tensor:
+def facet_measure(mesh: MeshLike) -> Tensor:
     """Return lengths or areas of all facets (1 for points), shape (F,)."""
     if mesh.cell_dim == mesh.dim:
         return oriented_measures(mesh)[1]
@@ -90,7 +87,7 @@ def facet_measure(mesh: Mesh) -> Tensor:
     return _embedded_measure(mesh.points[mesh.topology.oriented], kind)
 
 
-def node_weights(mesh: Mesh) -> Tensor:
+def node_weights(mesh: MeshLike) -> Tensor:
     """Return ∫ φ_i dx of the P1 or Q1 basis: row sums of the mass matrix, shape (n,)."""
     measure = signed_measure(mesh).abs()
     if mesh.reference.simplex:
@@ -108,17 +105,17 @@ def node_weights(mesh: Mesh) -> Tensor:
     return total.index_add(0, mesh.cells.reshape(-1), share.reshape(-1))
 
 
-def cell_measure(mesh: Mesh) -> Tensor:
+def cell_measure(mesh: MeshLike) -> Tensor:
     """Return lengths, areas or volumes of the cells, shape (m,)."""
     return signed_measure(mesh).abs()
 
 
-def centroids(mesh: Mesh) -> Tensor:
+def centroids(mesh: MeshLike) -> Tensor:
     """Return the means of the cells' vertices, shape (m, d)."""
     return mesh.points[mesh.cells].mean(dim=1)
 
 
-def normals(mesh: Mesh, tag: str | None = None) -> Tensor:
+def normals(mesh: MeshLike, tag: str | None = None) -> Tensor:
     """Return outward unit normals of a tag's facets, or of all boundary facets, shape (F_b, d).
 
     A facet inside the mesh gets the normal out of its first cell.
@@ -126,4 +123,4 @@ def normals(mesh: Mesh, tag: str | None = None) -> Tensor:
     Raises:
         UsageError: If the mesh has no such tag, or its cells do not fill the space.
     """
-    return oriented_measures(mesh)[0][mesh.facets_named(tag)]
+    return oriented_measures(mesh)[0][facets_named(mesh, tag)]

@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from pdeflow.errors import UsageError
+from pdeflow.geometry.gradient.choose import mesh_gradient
 from pdeflow.geometry.mesh import (
     build,
     files,
@@ -34,7 +35,9 @@ from pdeflow.geometry.mesh import (
 )
 from pdeflow.geometry.mesh import facets as mesh_facets
 from pdeflow.geometry.mesh import quality as mesh_quality
-from pdeflow.geometry.mesh.reference_cells import REFERENCE_CELLS, CellType, ReferenceCell
+from pdeflow.geometry.mesh.constructor import Constructor
+from pdeflow.geometry.mesh.topology import Topology, topology
+from pdeflow.geometry.reference_cells import REFERENCE_CELLS, CellType, ReferenceCell
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,9 +116,9 @@ class Mesh:
         return digest.hexdigest()
 
     @cached_property
-    def topology(self) -> mesh_facets.Topology:
+    def topology(self) -> Topology:
         """Facets, the cells on both sides, and the facets of each cell."""
-        return mesh_facets.topology(self)
+        return topology(self.cells, self.reference, self.n_points)
 
     @property
     def facets(self) -> Tensor:
@@ -143,11 +146,11 @@ class Mesh:
         return location.Bins.of(self)
 
     # builders
-    box = staticmethod(build.box)
-    rectangle = staticmethod(build.rectangle)
-    structured = staticmethod(build.structured)
-    from_grid = staticmethod(build.from_grid)
-    disk = staticmethod(build.disk)
+    box = Constructor(build.box)
+    rectangle = Constructor(build.rectangle)
+    structured = Constructor(build.structured)
+    from_grid = Constructor(build.from_grid)
+    disk = Constructor(build.disk)
     # facets and neighbours
     facets_named = mesh_facets.facets_named
     cells_named = mesh_facets.cells_named
@@ -174,16 +177,16 @@ class Mesh:
     locate = location.locate
     interpolate = location.interpolate
     # derivatives
-    gradient = neighbours.gradient
+    gradient = mesh_gradient
     # other libraries and files
     to_skfem = io_skfem.to_skfem
-    from_skfem = staticmethod(io_skfem.from_skfem)
+    from_skfem = Constructor(io_skfem.from_skfem)
     to_meshio = io_meshio.to_meshio
-    from_meshio = staticmethod(io_meshio.from_meshio)
+    from_meshio = Constructor(io_meshio.from_meshio)
     write_group = io_hdf5.write_group
-    read_group = staticmethod(io_hdf5.read_group)
+    read_group = Constructor(io_hdf5.read_group)
     save = files.save
-    load = staticmethod(files.load)
+    load = Constructor(files.load)
 
 
 def _ids(value: Any) -> Tensor:

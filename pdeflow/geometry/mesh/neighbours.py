@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
 import numpy as np
 import torch
 from scipy import sparse
@@ -11,14 +9,11 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry.mesh.facets import row_keys
-
-if TYPE_CHECKING:
-    from pdeflow.geometry.gradient import GradientOperator
-    from pdeflow.geometry.mesh.mesh import Mesh
+from pdeflow.geometry.mesh.protocol import MeshLike
+from pdeflow.geometry.mesh.topology import row_keys
 
 
-def edges(mesh: Mesh) -> Tensor:
+def edges(mesh: MeshLike) -> Tensor:
     """Return each edge once, lower vertex first, in lexicographic order, shape (2, M)."""
     local = np.asarray(mesh.reference.edges)
     pairs = np.sort(mesh.cells.numpy()[:, local].reshape(-1, 2), axis=1)
@@ -26,7 +21,7 @@ def edges(mesh: Mesh) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pairs[first].T))
 
 
-def adjacency(mesh: Mesh, k_ring: int = 1) -> sparse.csr_array:
+def adjacency(mesh: MeshLike, k_ring: int = 1) -> sparse.csr_array:
     """Return the pattern of vertex pairs joined through at most k_ring cells.
 
     Args:
@@ -58,7 +53,7 @@ def adjacency(mesh: Mesh, k_ring: int = 1) -> sparse.csr_array:
     return pattern
 
 
-def knn(mesh: Mesh, k: int) -> Tensor:
+def knn(mesh: MeshLike, k: int) -> Tensor:
     """Return the k nearest other points of every point, nearest first, shape (n, k).
 
     Raises:
@@ -72,25 +67,3 @@ def knn(mesh: Mesh, k: int) -> Tensor:
     own = found == np.arange(n)[:, None]
     own[~own.any(axis=1), -1] = True  # among more than k coincident points it may miss itself
     return torch.from_numpy(found[~own].reshape(n, k).astype(np.int64))
-
-
-def gradient(mesh: Mesh, method: Literal["wls2", "wls1", "avg", "cell"] = "wls2") -> GradientOperator:
-    """Return the gradient of values at the points.
-
-    Args:
-        mesh: The mesh.
-        method: "wls2" is of second order up to the boundary; "wls1" and "avg" are of first; "cell" has one row per cell.
-
-    Returns:
-        The operator in gather form.
-
-    Raises:
-        UsageError: If points have too few neighbours for the method.
-    """
-    from pdeflow.geometry.gradient import GradientOperator
-    from pdeflow.geometry.gradient import gradient as gradient_of
-
-    found = gradient_of(mesh, method)
-    if not isinstance(found, GradientOperator):
-        raise UsageError(f"method must be wls2, wls1, avg or cell, got {method!r}")
-    return found

@@ -7,18 +7,15 @@ Knupp, Algebraic mesh quality metrics, SIAM J. Sci. Comput. 23 (2001) 193 (mean 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from pdeflow.geometry.mesh.measures import jacobians, signed_measure
-
-if TYPE_CHECKING:
-    from pdeflow.geometry.mesh.mesh import Mesh
+from pdeflow.geometry.mesh.protocol import MeshLike
 
 
-def quality(mesh: Mesh) -> Tensor:
+def quality(mesh: MeshLike) -> Tensor:
     """Return the mean ratio of every cell, dimensionless, shape (m,).
 
     Returns:
@@ -40,7 +37,7 @@ def quality(mesh: Mesh) -> Tensor:
     return torch.where(squares > 0, ratio / squares, 0.0)
 
 
-def corner_jacobians(mesh: Mesh) -> tuple[Tensor, Tensor]:
+def corner_jacobians(mesh: MeshLike) -> tuple[Tensor, Tensor]:
     """Return the Jacobians at the corners of the cells and their determinants, (m, k, d, dim) and (m, k)."""
     xi = torch.tensor(mesh.reference.corners, dtype=torch.float64)
     jacobian = jacobians(mesh.points[mesh.cells], mesh.cell_type, xi)
@@ -49,7 +46,7 @@ def corner_jacobians(mesh: Mesh) -> tuple[Tensor, Tensor]:
     return jacobian, torch.linalg.det(jacobian)
 
 
-def corner_quality(mesh: Mesh) -> Tensor:
+def corner_quality(mesh: MeshLike) -> Tensor:
     """Return the least d |det J|^(2/d) / |J|² over the corners of each cell, with the sign of det J, (m,)."""
     jacobian, determinant = corner_jacobians(mesh)
     squares = jacobian.square().sum(dim=(-2, -1))

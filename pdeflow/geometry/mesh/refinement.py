@@ -7,7 +7,6 @@ Numer. Meth. Eng. 20 (1984) 745: angles never fall below half the smallest angle
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,14 +14,14 @@ from torch import Tensor
 
 from pdeflow.errors import UsageError
 from pdeflow.geometry.mesh.bisection import bisect
-from pdeflow.geometry.mesh.facets import find_facets, row_keys
-from pdeflow.geometry.mesh.reference_cells import REFERENCE_CELLS
+from pdeflow.geometry.mesh.facets import find_facets
+from pdeflow.geometry.mesh.neighbours import edges
+from pdeflow.geometry.mesh.protocol import AnyMesh, MeshLike
+from pdeflow.geometry.mesh.topology import row_keys
+from pdeflow.geometry.reference_cells import REFERENCE_CELLS
 
-if TYPE_CHECKING:
-    from pdeflow.geometry.mesh.mesh import Mesh
 
-
-def refine(mesh: Mesh, cells: Tensor | None = None) -> Mesh:
+def refine(mesh: AnyMesh, cells: Tensor | None = None) -> AnyMesh:
     """Split all cells uniformly, or some cells and what keeps the mesh conforming.
 
     Args:
@@ -51,9 +50,9 @@ def refine(mesh: Mesh, cells: Tensor | None = None) -> Mesh:
 class _NewPoints:
     """Ids of the points that a uniform step adds: edge midpoints, then facet and cell centres of Q1 cells."""
 
-    def __init__(self, mesh: Mesh) -> None:
+    def __init__(self, mesh: MeshLike) -> None:
         self.n = mesh.n_points
-        self.edges = mesh.edges().T.numpy()  # (M, 2)
+        self.edges = edges(mesh).T.numpy()  # (M, 2)
         self.keys = row_keys(self.edges, self.n)
         self.faces = len(mesh.facets) if mesh.cell_type == "hex" else 0
         parts = [mesh.points, mesh.points[torch.from_numpy(self.edges)].mean(dim=1)]
@@ -77,7 +76,7 @@ class _NewPoints:
         return self.n + len(self.edges) + self.faces + np.arange(count)
 
 
-def _uniform(mesh: Mesh) -> Mesh:
+def _uniform(mesh: AnyMesh) -> AnyMesh:
     new = _NewPoints(mesh)
     cells = mesh.cells.numpy()
     if mesh.cell_type in ("tri", "tet"):
@@ -99,7 +98,7 @@ def _uniform(mesh: Mesh) -> Mesh:
     return replace(finer, facet_tags=tags)
 
 
-def _facet_parts(mesh: Mesh, finer: Mesh, new: _NewPoints, ids: Tensor) -> Tensor:
+def _facet_parts(mesh: MeshLike, finer: MeshLike, new: _NewPoints, ids: Tensor) -> Tensor:
     """Split facets as cells of their own type and find the parts in the finer mesh."""
     vertices, kind = mesh.topology.oriented[ids].numpy(), mesh.reference.facet_type
     if kind == "tri":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,15 +12,14 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry.mesh.facets import find_facets, row_keys
+from pdeflow.geometry.mesh.facets import find_facets
 from pdeflow.geometry.mesh.measures import signed_measure
+from pdeflow.geometry.mesh.protocol import AnyMesh
+from pdeflow.geometry.mesh.topology import row_keys
 from pdeflow.geometry.mesh.validation import degenerate
 
-if TYPE_CHECKING:
-    from pdeflow.geometry.mesh.mesh import Mesh
 
-
-def oriented(mesh: Mesh) -> Mesh:
+def oriented(mesh: AnyMesh) -> AnyMesh:
     """Return the mesh with inverted cells reordered; ids and tags stay valid."""
     inverted = signed_measure(mesh) < 0
     if not bool(inverted.any()):
@@ -31,7 +29,7 @@ def oriented(mesh: Mesh) -> Mesh:
     )
 
 
-def cleaned(mesh: Mesh, tol: float = 0.0) -> Mesh:
+def cleaned(mesh: AnyMesh, tol: float = 0.0) -> AnyMesh:
     """Merge coincident points, drop degenerate and repeated cells and unused points, orient the rest.
 
     Args:
@@ -57,7 +55,7 @@ def cleaned(mesh: Mesh, tol: float = 0.0) -> Mesh:
     return oriented(_selected(mesh, target, torch.from_numpy(first)))
 
 
-def without_unused_points(mesh: Mesh) -> Mesh:
+def without_unused_points(mesh: AnyMesh) -> AnyMesh:
     """Return the mesh without the points that no cell uses."""
     return _selected(mesh, torch.arange(mesh.n_points), torch.ones(mesh.n_cells, dtype=torch.bool))
 
@@ -75,7 +73,7 @@ def _merge(points: Tensor, tol: float) -> Tensor:
     return torch.from_numpy(np.unique(groups, return_index=True)[1][groups].astype(np.int64))
 
 
-def _selected(mesh: Mesh, target: Tensor, keep: Tensor) -> Mesh:
+def _selected(mesh: AnyMesh, target: Tensor, keep: Tensor) -> AnyMesh:
     """Send vertices to target, keep some cells, renumber the points in use, and carry the names over."""
     cells = target[mesh.cells[keep]]
     used, compact = torch.unique(cells, return_inverse=True)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from pdeflow.errors import DataError
-from pdeflow.geometry.mesh.measures import oriented_measures, signed_measure
+from pdeflow.geometry.mesh.measures import centroids, oriented_measures, signed_measure
+from pdeflow.geometry.mesh.protocol import MeshLike
 from pdeflow.geometry.mesh.quality import corner_jacobians
-
-if TYPE_CHECKING:
-    from pdeflow.geometry.mesh.mesh import Mesh
 
 FLAT = 1e-14
 """A cell is degenerate when its measure is below FLAT times the power of its longest diagonal."""
@@ -21,13 +18,13 @@ FLAT = 1e-14
 _MEASURE = {1: "length", 2: "area", 3: "volume"}
 
 
-def validate(mesh: Mesh) -> None:
+def validate(mesh: MeshLike) -> None:
     """Check numbers, ids, orientation, convexity, overlaps and tags.
 
     Raises:
         DataError: On the first defect: what is wrong, the ids, and what to do.
     """
-    checks: tuple[Callable[[Mesh], None], ...] = (
+    checks: tuple[Callable[[MeshLike], None], ...] = (
         _check_numbers,
         _check_vertex_ids,
         _check_degenerate,
@@ -40,7 +37,7 @@ def validate(mesh: Mesh) -> None:
         check(mesh)
 
 
-def degenerate(mesh: Mesh) -> Tensor:
+def degenerate(mesh: MeshLike) -> Tensor:
     """Return which cells repeat a vertex or have no measure, shape (m,) bool."""
     ordered = mesh.cells.sort(dim=1).values
     repeated = (ordered[:, 1:] == ordered[:, :-1]).any(dim=1)
@@ -63,7 +60,7 @@ def _listed(ids: Tensor, noun: str) -> str:
     return f"{noun}s {head}{rest} are"
 
 
-def _check_numbers(mesh: Mesh) -> None:
+def _check_numbers(mesh: MeshLike) -> None:
     bad = torch.nonzero(~torch.isfinite(mesh.points).all(dim=1)).flatten()
     if len(bad):
         raise DataError(
@@ -73,7 +70,7 @@ def _check_numbers(mesh: Mesh) -> None:
         raise DataError(f"the mesh has {mesh.n_points} points but no {mesh.cell_type} cells")
 
 
-def _check_vertex_ids(mesh: Mesh) -> None:
+def _check_vertex_ids(mesh: MeshLike) -> None:
     low, high = int(mesh.cells.min()), int(mesh.cells.max())
     if low < 0 or high >= mesh.n_points:
         wrong = (mesh.cells < 0) | (mesh.cells >= mesh.n_points)
@@ -85,7 +82,7 @@ def _check_vertex_ids(mesh: Mesh) -> None:
         )
 
 
-def _check_degenerate(mesh: Mesh) -> None:
+def _check_degenerate(mesh: MeshLike) -> None:
     bad = torch.nonzero(degenerate(mesh)).flatten()
     if len(bad):
         raise DataError(
@@ -93,7 +90,7 @@ def _check_degenerate(mesh: Mesh) -> None:
         )
 
 
-def _check_orientation(mesh: Mesh) -> None:
+def _check_orientation(mesh: MeshLike) -> None:
     size = signed_measure(mesh)
     bad = torch.nonzero(size < 0).flatten()
     if len(bad):
@@ -117,7 +114,7 @@ def _check_orientation(mesh: Mesh) -> None:
         )
 
 
-def _check_facets(mesh: Mesh) -> None:
+def _check_facets(mesh: MeshLike) -> None:
     shared = mesh.topology.shared
     if len(shared) and mesh.cell_dim == mesh.dim:
         vertices = mesh.facets[shared[0]].tolist()
@@ -129,7 +126,7 @@ def _check_facets(mesh: Mesh) -> None:
         return
     inner = torch.nonzero(mesh.facet_cells[:, 1] >= 0).flatten()
     normal = oriented_measures(mesh)[0][inner]
-    away = mesh.centroids()[mesh.facet_cells[inner, 1]] - mesh.points[mesh.facets[inner]].mean(dim=1)
+    away = centroids(mesh)[mesh.facet_cells[inner, 1]] - mesh.points[mesh.facets[inner]].mean(dim=1)
     folded = torch.nonzero((normal * away).sum(dim=1) <= 0).flatten()
     if len(folded):
         first, second = mesh.facet_cells[inner[folded[0]]].tolist()
@@ -139,7 +136,7 @@ def _check_facets(mesh: Mesh) -> None:
         )
 
 
-def _check_tags(mesh: Mesh) -> None:
+def _check_tags(mesh: MeshLike) -> None:
     counts = (("facet", mesh.facet_tags, len(mesh.facets)), ("cell", mesh.cell_tags, mesh.n_cells))
     for kind, tags, count in counts:
         for name, ids in tags.items():
@@ -148,7 +145,7 @@ def _check_tags(mesh: Mesh) -> None:
                 raise DataError(f"{kind} tag '{name}' names {kind} {wrong} but the mesh has {count} {kind}s")
 
 
-def _check_unused(mesh: Mesh) -> None:
+def _check_unused(mesh: MeshLike) -> None:
     used = torch.zeros(mesh.n_points, dtype=torch.bool)
     used[mesh.cells.reshape(-1)] = True
     bad = torch.nonzero(~used).flatten()
