@@ -15,7 +15,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from pdeflow.geometry.segments import nearest_by_brute_force, offsets
+from pdeflow.geometry.segments import closest_on_segment, nearest_by_brute_force, offsets
 
 WIDER, WIDEST = 8.0, 50.0  # margins of the grids for points farther away; brute force beyond the last
 QUERIES_AT_ONCE = 1 << 13  # the working set of one chunk stays in the second-level cache
@@ -135,6 +135,18 @@ class CandidateGrid:
         found[within] = self._search(x[within], start[within], length[within])
         found[~within] = self._nearest_outside(x[~within])
         return found
+
+    def closest(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the closest points on the segments; differentiable in x.
+
+        Args:
+            x: Points, shape (n, 2), float64.
+
+        Returns:
+            The closest points, shape (n, 2), their parameters t in [0, 1] and segment ids, shape (n,).
+        """
+        segment = self.nearest(x)
+        return *closest_on_segment(x, self.table[:, segment]), segment
 
     def _nearest_outside(self, x: Tensor) -> Tensor:
         return nearest_by_brute_force(x, self.table) if self.margin > WIDEST else self._wider.nearest(x)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,8 +9,8 @@ import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry.domain.domain import Bounds, Domain
-from pdeflow.geometry.domain.draw import Method, cube
+from pdeflow.geometry.domain.domain import Domain
+from pdeflow.geometry.domain.draw import Bounds, Method, cube
 from pdeflow.geometry.domain.polygon import Polygon
 from pdeflow.geometry.domain.polygon_check import signed_area
 from pdeflow.geometry.domain.results import Hit, Projection
@@ -144,87 +142,27 @@ class MeshDomain(Domain):
         found = self.region.project(x)
         return replace(found, facet=self._facet_of[found.facet])
 
-    def closest(self, x: Tensor, tags: str | Sequence[str] | None = None) -> Projection:
-        """Return the closest points on some parts of the boundary; `facet` is the mesh's facet id.
-
-        Args:
-            x: Points, shape (n, d).
-            tags: Names of the parts; all if None.
-
-        Raises:
-            UsageError: If a tag is unknown.
-        """
-        found = self.region.closest(x, tags)
+    def _closest(self, x: Tensor, ids: list[int]) -> Projection:
+        found = self.region._closest(x, ids)
         return replace(found, facet=self._facet_of[found.facet])
 
-    def intersect(self, x: Tensor, direction: Tensor, tmax: float = math.inf) -> Hit:
-        """Follow rays to the boundary.
-
-        Args:
-            x: Origins, shape (n, d).
-            direction: Directions, shape (n, d) or (d,).
-            tmax: Longest length to follow.
-
-        Raises:
-            UsageError: If shapes differ or a direction is zero.
-        """
-        return self.region.intersect(x, direction, tmax)
+    def _intersect(self, x: Tensor, v: Tensor, tmax: float) -> Hit:
+        return self.region._intersect(x, v, tmax)
 
     def measure(self) -> float:
         """Return the area or volume of the cells."""
         return float(self.mesh.cell_measure().sum())
 
-    def boundary_measure(self, tag: str | None = None) -> float:
-        """Return the perimeter or area, of one part or all.
+    def _boundary_measure(self, ids: list[int]) -> float:
+        return self.region._boundary_measure(ids)
 
-        Args:
-            tag: Name of the part; all if None.
-
-        Raises:
-            UsageError: If the tag is unknown.
-        """
-        return self.region.boundary_measure(tag)
-
-    def sample_interior(self, count: int, method: Method = "random", *, generator: torch.Generator) -> Tensor:
-        """Draw points of the cells, uniformly by measure, without rejection.
-
-        Args:
-            count: Number of points n.
-            method: "random" or "sobol".
-            generator: Source of randomness.
-
-        Returns:
-            Points, shape (n, d), float64.
-
-        Raises:
-            UsageError: If the method is unknown.
-        """
+    def _interior(self, count: int, method: Method, generator: torch.Generator) -> Tensor:
+        """Draw from the cells, without rejection."""
         corners = mesh_simplices(self.mesh)
         return points_in_simplices(corners, cube(count, corners.shape[1], method, generator))
 
-    def sample_boundary(
-        self,
-        count: int,
-        tags: str | Sequence[str] | None = None,
-        method: Method = "random",
-        *,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """Draw points of the boundary facets, uniformly by measure.
-
-        Args:
-            count: Number of points n.
-            tags: Names of the parts; all if None.
-            method: "random" or "sobol".
-            generator: Source of randomness.
-
-        Returns:
-            Points, shape (n, d), float64.
-
-        Raises:
-            UsageError: If a tag is unknown.
-        """
-        return self.region.sample_boundary(count, tags, method, generator=generator)
+    def _boundary(self, count: int, ids: list[int], method: Method, generator: torch.Generator) -> Tensor:
+        return self.region._boundary(count, ids, method, generator)
 
 
 def _first_names(mesh: Mesh) -> Tensor:

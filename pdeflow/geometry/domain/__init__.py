@@ -1,3 +1,4 @@
+from pdeflow.geometry.domain import operations  # noqa: F401  (gives every domain its operators)
 from pdeflow.geometry.domain.ball import Annulus, Ball
 from pdeflow.geometry.domain.box import Box
 from pdeflow.geometry.domain.combination import Combination

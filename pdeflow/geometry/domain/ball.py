@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,9 +10,9 @@ import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry.domain.domain import Bounds, Domain
-from pdeflow.geometry.domain.draw import Method, cube, directions
-from pdeflow.geometry.domain.results import Hit, Projection, check_points, hit, rays, tag_ids
+from pdeflow.geometry.domain.domain import Domain
+from pdeflow.geometry.domain.draw import Bounds, Method, cube, directions, pieces
+from pdeflow.geometry.domain.results import Hit, Projection, hit
 
 
 class _Spherical(Domain):
@@ -37,7 +36,7 @@ class _Spherical(Domain):
         return tuple((c - radius, c + radius) for c in self.centre)
 
     def _relative(self, x: Tensor) -> Tensor:
-        return check_points(x, self.dim, type(self).__name__) - x.new_tensor(self.centre)
+        return self._checked(x) - x.new_tensor(self.centre)
 
     def sdf(self, x: Tensor) -> Tensor:
         """Return the signed distance, shape (n,), exact.
@@ -59,39 +58,19 @@ class _Spherical(Domain):
         """
         return self.closest(x)
 
-    def closest(self, x: Tensor, tags: str | Sequence[str] | None = None) -> Projection:
-        """Return the closest points on some of the spheres.
-
-        Args:
-            x: Points, shape (n, d).
-            tags: Spheres; all if None.
-
-        Raises:
-            UsageError: If a tag is unknown.
-        """
+    def _closest(self, x: Tensor, ids: list[int]) -> Projection:
         y = self._relative(x)
         length = y.norm(dim=1)
         outward = torch.where(
             length[:, None] > 0, y / length.clamp(min=1e-300)[:, None], torch.eye(1, self.dim).to(y)
         )
-        ids = torch.tensor(tag_ids(tags, self.tags), device=x.device)
-        spheres = x.new_tensor(self._spheres)[ids]  # (k, 2)
+        sphere = torch.tensor(ids, device=x.device)
+        spheres = x.new_tensor(self._spheres)[sphere]  # (k, 2)
         distance, best = (length[:, None] - spheres[:, 0]).abs().min(dim=1)
         point = x.new_tensor(self.centre) + spheres[best, 0:1] * outward
-        return Projection(point, distance, spheres[best, 1:2] * outward, ids[best], ids[best])
+        return Projection(point, distance, spheres[best, 1:2] * outward, sphere[best], sphere[best])
 
-    def intersect(self, x: Tensor, direction: Tensor, tmax: float = math.inf) -> Hit:
-        """Follow rays to the first sphere ahead; the start itself does not count.
-
-        Args:
-            x: Origins, shape (n, d).
-            direction: Directions of any length, shape (n, d) or (d,).
-            tmax: Longest length to follow.
-
-        Raises:
-            UsageError: If shapes differ or a direction is zero.
-        """
-        x, v = rays(x, direction, self.dim, type(self).__name__)
+    def _intersect(self, x: Tensor, v: Tensor, tmax: float) -> Hit:
         y = x - x.new_tensor(self.centre)
         along = (y * v).sum(dim=1)
         aside = (y - along[:, None] * v).square().sum(dim=1)
@@ -108,61 +87,21 @@ class _Spherical(Domain):
         ball = math.pi ** (self.dim / 2) / math.gamma(self.dim / 2 + 1)
         return ball * sum(side * radius**self.dim for radius, side in self._spheres)
 
-    def boundary_measure(self, tag: str | None = None) -> float:
-        """Return the perimeter or area of one sphere or all (one per end point in 1-D).
-
-        Args:
-            tag: Sphere; all if None.
-
-        Raises:
-            UsageError: If the tag is unknown.
-        """
+    def _boundary_measure(self, ids: list[int]) -> float:
         sphere = 2 * math.pi ** (self.dim / 2) / math.gamma(self.dim / 2)
-        return sphere * sum(self._spheres[i][0] ** (self.dim - 1) for i in tag_ids(tag, self.tags))
+        return sphere * sum(self._spheres[i][0] ** (self.dim - 1) for i in ids)
 
-    def sample_interior(self, count: int, method: Method = "random", *, generator: torch.Generator) -> Tensor:
-        """Draw uniformly distributed points, without rejection.
-
-        Args:
-            count: Number of points n.
-            method: "random" or "sobol".
-            generator: Source of randomness.
-
-        Returns:
-            Points, shape (n, d), float64.
-        """
+    def _interior(self, count: int, method: Method, generator: torch.Generator) -> Tensor:
         u = cube(count, self.dim + 1, method, generator)
         low = self._spheres[0][0] if len(self._spheres) > 1 else 0.0
         low, high = low**self.dim, self._spheres[-1][0] ** self.dim
         radius = (low + (high - low) * u[:, :1]) ** (1 / self.dim)
         return u.new_tensor(self.centre) + radius * directions(u[:, 1:])
 
-    def sample_boundary(
-        self,
-        count: int,
-        tags: str | Sequence[str] | None = None,
-        method: Method = "random",
-        *,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """Draw points of some spheres, uniformly by area.
-
-        Args:
-            count: Number of points n.
-            tags: Spheres; all if None.
-            method: "random" or "sobol".
-            generator: Source of randomness.
-
-        Returns:
-            Points, shape (n, d), float64.
-
-        Raises:
-            UsageError: If a tag is unknown.
-        """
+    def _boundary(self, count: int, ids: list[int], method: Method, generator: torch.Generator) -> Tensor:
         u = cube(count, self.dim + 1, method, generator)
-        radius = u.new_tensor([self._spheres[i][0] for i in tag_ids(tags, self.tags)])
-        share = (radius ** (self.dim - 1)).cumsum(0)
-        which = torch.searchsorted(share, u[:, 0] * share[-1], right=True).clamp(max=len(radius) - 1)
+        radius = u.new_tensor([self._spheres[i][0] for i in ids])
+        which, _ = pieces(u[:, 0], radius ** (self.dim - 1))
         return u.new_tensor(self.centre) + radius[which, None] * directions(u[:, 1:])
 
     def _moved_centre(self, rotation: Tensor, factor: float, shift: Tensor) -> tuple[float, ...]:

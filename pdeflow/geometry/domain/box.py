@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry.domain.domain import Bounds, Domain
-from pdeflow.geometry.domain.draw import Method, cube, in_bounds
-from pdeflow.geometry.domain.results import Hit, Projection, check_points, hit, rays, tag_ids
+from pdeflow.geometry.domain.domain import Domain
+from pdeflow.geometry.domain.draw import Bounds, Method, cube, in_bounds, pieces
+from pdeflow.geometry.domain.results import Hit, Projection, hit
 from pdeflow.geometry.grid import Grid, Location
 
 
@@ -68,16 +68,8 @@ class Box(Domain):
         """Return the length, area or volume."""
         return math.prod(high - low for low, high in self.bounds)
 
-    def boundary_measure(self, tag: str | None = None) -> float:
-        """Return the area of one facet or all (one per end point in 1-D).
-
-        Args:
-            tag: Facet; all if None.
-
-        Raises:
-            UsageError: If the tag is unknown.
-        """
-        return float(self._facet_measures()[tag_ids(tag, self.tags)].sum())
+    def _boundary_measure(self, ids: list[int]) -> float:
+        return float(self._facet_measures()[ids].sum())
 
     def _facet_measures(self) -> Tensor:
         sides = torch.tensor([high - low for low, high in self.bounds], dtype=torch.float64)
@@ -118,22 +110,12 @@ class Box(Domain):
         normal = torch.where(corner[:, None], away, found.normal)
         return Projection(found.point, found.distance, normal, found.facet, found.tag)
 
-    def closest(self, x: Tensor, tags: str | Sequence[str] | None = None) -> Projection:
-        """Return the closest points on some facets.
-
-        Args:
-            x: Points, shape (n, d).
-            tags: Facets; all if None.
-
-        Raises:
-            UsageError: If a tag is unknown.
-        """
-        check_points(x, self.dim, "box")
+    def _closest(self, x: Tensor, ids: list[int]) -> Projection:
         lower, upper = x.new_tensor(self.lower), x.new_tensor(self.upper)
         clamped = torch.minimum(torch.maximum(x, lower), upper)
         best = x.new_full((len(x),), math.inf)
         point, facet = clamped, torch.zeros(len(x), dtype=torch.int64, device=x.device)
-        for side in tag_ids(tags, self.tags):
+        for side in ids:
             k, value = side // 2, (lower, upper)[side % 2][side // 2]
             on_side = torch.cat([clamped[:, :k], value.expand(len(x), 1), clamped[:, k + 1 :]], dim=1)
             distance = (x - on_side).norm(dim=1)
@@ -147,18 +129,7 @@ class Box(Domain):
         sign = (2 * (facet % 2) - 1).to(x.dtype)
         return torch.zeros_like(x).scatter(1, facet[:, None] // 2, sign[:, None])
 
-    def intersect(self, x: Tensor, direction: Tensor, tmax: float = math.inf) -> Hit:
-        """Follow rays to the first facet ahead; the start itself does not count.
-
-        Args:
-            x: Origins, shape (n, d).
-            direction: Directions of any length, shape (n, d) or (d,).
-            tmax: Longest length to follow.
-
-        Raises:
-            UsageError: If shapes differ or a direction is zero.
-        """
-        x, v = rays(x, direction, self.dim, "box")
+    def _intersect(self, x: Tensor, v: Tensor, tmax: float) -> Hit:
         lower, upper = x.new_tensor(self.lower), x.new_tensor(self.upper)
         tiny = 1e-12 * self.diameter
         t = (torch.stack([lower, upper], dim=1) - x[:, :, None]) / v[:, :, None]  # (n, d, 2), facet order
@@ -168,45 +139,13 @@ class Box(Domain):
         t, facet = torch.where(within & (t > tiny) & t.isfinite(), t, math.inf).min(dim=1)
         return hit(x, v, t, self._normals(facet, x), facet, tmax)
 
-    def sample_interior(self, count: int, method: Method = "random", *, generator: torch.Generator) -> Tensor:
-        """Draw uniformly distributed points.
-
-        Args:
-            count: Number of points n.
-            method: "random" or "sobol".
-            generator: Source of randomness.
-
-        Returns:
-            Points, shape (n, d), float64.
-        """
+    def _interior(self, count: int, method: Method, generator: torch.Generator) -> Tensor:
         return in_bounds(cube(count, self.dim, method, generator), self.bounds)
 
-    def sample_boundary(
-        self,
-        count: int,
-        tags: str | Sequence[str] | None = None,
-        method: Method = "random",
-        *,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """Draw points of some facets, uniformly by area.
-
-        Args:
-            count: Number of points n.
-            tags: Facets; all if None.
-            method: "random" or "sobol".
-            generator: Source of randomness.
-
-        Returns:
-            Points, shape (n, d), float64.
-
-        Raises:
-            UsageError: If a tag is unknown.
-        """
-        sides = torch.tensor(tag_ids(tags, self.tags))
+    def _boundary(self, count: int, ids: list[int], method: Method, generator: torch.Generator) -> Tensor:
         u = cube(count, self.dim, method, generator)
-        share = self._facet_measures()[sides].cumsum(0)
-        side = sides[torch.searchsorted(share, u[:, 0] * share[-1], right=True).clamp(max=len(sides) - 1)]
+        sides = torch.tensor(ids)
+        side = sides[pieces(u[:, 0], self._facet_measures()[sides])[0]]
         axis = side // 2
         u = torch.cat(
             [u[:, 1:], u[:, :1]], dim=1

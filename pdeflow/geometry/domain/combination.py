@@ -6,18 +6,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry.domain.domain import Bounds, Domain
-from pdeflow.geometry.domain.draw import Method, reject
-from pdeflow.geometry.domain.results import Hit, Projection, hit, rays, tag_ids
+from pdeflow.geometry.domain import corners
+from pdeflow.geometry.domain.domain import Domain
+from pdeflow.geometry.domain.draw import Bounds, Method, reject
+from pdeflow.geometry.domain.protocol import Kind, Region
+from pdeflow.geometry.domain.results import Hit, Projection, hit
 
 MEASURING_POINTS, STARTING_POINTS = 1 << 14, 1 << 10
 
@@ -32,7 +32,7 @@ class Combination(Domain):
         right: Second domain B.
     """
 
-    kind: Literal["union", "intersection"]
+    kind: Kind
     left: Domain
     right: Domain
 
@@ -57,12 +57,14 @@ class Combination(Domain):
         return 1.0 if self.kind == "union" else -1.0
 
     @property
-    def _scale(self) -> float:
-        return max(self.left._scale, self.right._scale)
+    def length_scale(self) -> float:
+        """The larger one of A and B."""
+        return max(self.left.length_scale, self.right.length_scale)
 
     @property
-    def _tolerance(self) -> float:
-        return 1e-10 * (self._scale or 1.0)
+    def tolerance(self) -> float:
+        """|φ| up to which a point counts as one of the boundary, in length units."""
+        return 1e-10 * (self.length_scale or 1.0)
 
     @cached_property
     def samples(self) -> Tensor:
@@ -106,12 +108,22 @@ class Combination(Domain):
         self._known_lipschitz()
         return torch.minimum(self.left.distance_lower_bound(x), self.right.distance_lower_bound(x))
 
-    def _on_boundary(self, x: Tensor, other: Domain) -> Tensor:
-        """Tell which boundary points of one domain the other one leaves on the boundary of the combination."""
-        return self._sign * other.sdf(x) >= -self._tolerance
+    def stays(self, x: Tensor, other: Region) -> Tensor:
+        """Tell which boundary points of one domain the other one leaves on the boundary of the combination.
 
-    def _tag(self, child: Domain, tag: Tensor) -> Tensor:
-        """Turn a child's tag ids into those of the combination."""
+        Args:
+            x: Boundary points of A or B, shape (n, d).
+            other: The other one.
+        """
+        return self._sign * other.sdf(x) >= -self.tolerance
+
+    def tag_of(self, child: Region, tag: Tensor) -> Tensor:
+        """Turn a child's tag ids into those of the combination.
+
+        Args:
+            child: A or B.
+            tag: Its tag ids, shape (n,).
+        """
         return torch.tensor([self.tags.index(name) for name in child.tags])[tag]
 
     def _windowed(self, bounds: Bounds) -> Domain:
@@ -131,56 +143,37 @@ class Combination(Domain):
         Returns:
             The closest points if one of A's or B's nearest points is on the boundary of both; else close ones.
         """
-        from pdeflow.geometry.domain.corners import project
+        return corners.project(self, x)
 
-        return project(self, x)
-
-    def intersect(self, x: Tensor, direction: Tensor, tmax: float = math.inf) -> Hit:
-        """Follow rays from hit to hit of A and B to the first one on the boundary of the combination.
-
-        Args:
-            x: Origins, shape (n, d).
-            direction: Directions, shape (n, d) or (d,).
-            tmax: Longest length to follow.
-
-        Raises:
-            UsageError: If shapes differ or a direction is zero.
-        """
-        x, v = rays(x, direction, self.dim, "domain")
+    def _intersect(self, x: Tensor, v: Tensor, tmax: float) -> Hit:
+        """Go from hit to hit of A and B to the first one on the boundary of the combination."""
         travelled = torch.zeros(len(x), dtype=torch.float64)
         t, normal = torch.full_like(travelled, math.inf), torch.zeros_like(x)
         tag = torch.zeros(len(x), dtype=torch.int64)
         running = torch.arange(len(x))
         while len(running):
             start = x[running] + travelled[running, None] * v[running]
-            hits = [child.intersect(start, v[running]) for child, _ in self._pairs]
+            hits = [child._intersect(start, v[running], math.inf) for child, _ in self._pairs]
             first = hits[1].t < hits[0].t
             length = torch.minimum(hits[0].t, hits[1].t)
             travelled[running] += length
             ahead = length.isfinite() & (travelled[running] <= tmax)
-            on = [self._on_boundary(h.point, other) for h, (_, other) in zip(hits, self._pairs, strict=True)]
+            on = [self.stays(h.point, other) for h, (_, other) in zip(hits, self._pairs, strict=True)]
             done = ahead & torch.where(first, on[1], on[0])
-            tags = [self._tag(child, h.tag) for h, (child, _) in zip(hits, self._pairs, strict=True)]
+            tags = [self.tag_of(child, h.tag) for h, (child, _) in zip(hits, self._pairs, strict=True)]
             t[running[done]] = travelled[running[done]]
             normal[running[done]] = torch.where(first[:, None], hits[1].normal, hits[0].normal)[done]
             tag[running[done]] = torch.where(first, tags[1], tags[0])[done]
             running = running[ahead & ~done]
         return hit(x, v, t, normal, tag, tmax)
 
-    def boundary_measure(self, tag: str | None = None) -> float:
-        """Return the perimeter or area from the share of A's and B's boundary points that stay (error near 1 %).
+    def _boundary_measure(self, ids: list[int]) -> float:
+        """Return the measure from the share of A's and B's boundary points that stay (error near 1 %)."""
+        return float(self._parts(ids)[1].sum())
 
-        Args:
-            tag: Name of a part; all if None.
-
-        Raises:
-            UsageError: If the tag is unknown.
-        """
-        return float(self._parts(tag)[1].sum())
-
-    def _parts(self, tags: str | Sequence[str] | None) -> tuple[list[tuple[int, str]], Tensor]:
+    def _parts(self, ids: list[int]) -> tuple[list[tuple[int, str]], Tensor]:
         """Return the boundary parts (child number, name) that carry some tags, and the measure left of each."""
-        wanted = [self.tags[i] for i in tag_ids(tags, self.tags)]
+        wanted = [self.tags[i] for i in ids]
         parts = [(k, name) for k in (0, 1) for name in self._pairs[k][0].tags if name in wanted]
         left = [self._pairs[k][0].boundary_measure(name) for k, name in parts]
         for i, part in enumerate(parts):
@@ -193,36 +186,20 @@ class Combination(Domain):
     def _kept(self, k: int, points: Tensor) -> Tensor:
         """Tell which boundary points of a child stay; where both boundaries coincide the left one has them."""
         other = self._pairs[k][1]
-        kept = self._on_boundary(points, other)
-        return kept & (other.sdf(points).abs() > self._tolerance) if k else kept
+        kept = self.stays(points, other)
+        return kept & (other.sdf(points).abs() > self.tolerance) if k else kept
 
     def _propose(
         self, part: tuple[int, str], method: Method, generator: torch.Generator, count: int
     ) -> Tensor:
         return self._pairs[part[0]][0].sample_boundary(count, part[1], method, generator=generator)
 
-    def sample_boundary(
-        self,
-        count: int,
-        tags: str | Sequence[str] | None = None,
-        method: Method = "random",
-        *,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """Draw points of A's and B's boundaries in proportion to their areas, keeping those on the combination's.
-
-        Args:
-            count: Number of points.
-            tags: Names of the parts; all if None.
-            method: "random" or "sobol".
-            generator: Source of randomness.
-
-        Raises:
-            UsageError: If a tag is unknown, or nothing is left of the boundary.
-        """
-        parts, share = self._parts(tags)
+    def _boundary(self, count: int, ids: list[int], method: Method, generator: torch.Generator) -> Tensor:
+        """Draw points of A's and B's boundaries in proportion to their areas, keeping those that stay."""
+        parts, share = self._parts(ids)
         if not bool(share.sum() > 0):
-            raise UsageError(f"nothing is left of the boundary {tags or self.tags} in the {self.kind}")
+            names = ", ".join(self.tags[i] for i in ids)
+            raise UsageError(f"nothing is left of the boundary {names} in the {self.kind}")
         points = [
             reject(
                 n,

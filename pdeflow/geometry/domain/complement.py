@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from pdeflow.geometry.domain.domain import Bounds, Domain
-from pdeflow.geometry.domain.draw import Method
+from pdeflow.geometry.domain.domain import Domain
+from pdeflow.geometry.domain.draw import Bounds, Method
 from pdeflow.geometry.domain.results import Hit, Projection
+
+Found = TypeVar("Found", Projection, Hit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +31,9 @@ class Complement(Domain):
         object.__setattr__(self, "lipschitz", self.inner.lipschitz)
 
     @property
-    def _scale(self) -> float:
-        return self.inner._scale
+    def length_scale(self) -> float:
+        """That of the domain left out."""
+        return self.inner.length_scale
 
     @property
     def bounds(self) -> Bounds:
@@ -75,74 +78,26 @@ class Complement(Domain):
         Args:
             x: Points, shape (n, d).
         """
-        found = self.inner.project(x)
-        return replace(found, normal=-found.normal)
+        return _turned(self.inner.project(x))
 
-    def closest(self, x: Tensor, tags: str | Sequence[str] | None = None) -> Projection:
-        """Return the closest points on some parts of the boundary.
+    def _closest(self, x: Tensor, ids: list[int]) -> Projection:
+        return _turned(self.inner._closest(x, ids))
 
-        Args:
-            x: Points, shape (n, d).
-            tags: Names of the parts; all if None.
-
-        Raises:
-            UsageError: If a tag is unknown.
-        """
-        found = self.inner.closest(x, tags)
-        return replace(found, normal=-found.normal)
-
-    def intersect(self, x: Tensor, direction: Tensor, tmax: float = math.inf) -> Hit:
-        """Follow rays to the boundary.
-
-        Args:
-            x: Origins, shape (n, d).
-            direction: Directions, shape (n, d) or (d,).
-            tmax: Longest length to follow.
-
-        Raises:
-            UsageError: If shapes differ or a direction is zero.
-        """
-        found = self.inner.intersect(x, direction, tmax)
-        return replace(found, normal=-found.normal)
+    def _intersect(self, x: Tensor, v: Tensor, tmax: float) -> Hit:
+        return _turned(self.inner._intersect(x, v, tmax))
 
     def _windowed(self, bounds: Bounds) -> Domain:
         return Complement(self.inner._windowed(bounds))
 
-    def measure(self) -> float:
-        """Return infinity."""
-        return math.inf
+    def _boundary_measure(self, ids: list[int]) -> float:
+        return self.inner._boundary_measure(ids)
 
-    def boundary_measure(self, tag: str | None = None) -> float:
-        """Return the perimeter or area of the domain left out.
-
-        Args:
-            tag: Name of a part; all if None.
-
-        Raises:
-            UsageError: If the tag is unknown.
-        """
-        return self.inner.boundary_measure(tag)
-
-    def sample_boundary(
-        self,
-        count: int,
-        tags: str | Sequence[str] | None = None,
-        method: Method = "random",
-        *,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """Draw points of the boundary.
-
-        Args:
-            count: Number of points.
-            tags: Names of the parts; all if None.
-            method: "random" or "sobol".
-            generator: Source of randomness.
-
-        Raises:
-            UsageError: If a tag is unknown.
-        """
-        return self.inner.sample_boundary(count, tags, method, generator=generator)
+    def _boundary(self, count: int, ids: list[int], method: Method, generator: torch.Generator) -> Tensor:
+        return self.inner._boundary(count, ids, method, generator)
 
     def __invert__(self) -> Domain:
         return self.inner
+
+
+def _turned(found: Found) -> Found:
+    return replace(found, normal=-found.normal)

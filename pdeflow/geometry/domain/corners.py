@@ -6,21 +6,46 @@ The corner solves min |c − x|² subject to φ_A(c) = φ_B(c) = 0 by linearizin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from pdeflow.geometry.domain import implicit
-from pdeflow.geometry.domain.results import Projection, check_points
-
-if TYPE_CHECKING:
-    from pdeflow.geometry.domain.combination import Combination
+from pdeflow.geometry.domain.arguments import check_points
+from pdeflow.geometry.domain.protocol import Region
+from pdeflow.geometry.domain.results import Projection
 
 CORNER_STEPS = 20
 
 
-def project(domain: Combination, x: Tensor) -> Projection:
+class Pair(Region, Protocol):
+    """Union or intersection of two regions; `Combination` says what each member means."""
+
+    @property
+    def left(self) -> Region:
+        """First region A."""
+
+    @property
+    def right(self) -> Region:
+        """Second region B."""
+
+    @property
+    def samples(self) -> Tensor:
+        """Some boundary points to start searches from, shape (n, d)."""
+
+    @property
+    def tolerance(self) -> float:
+        """|φ| up to which a point counts as one of the boundary, in length units."""
+
+    def stays(self, x: Tensor, other: Region) -> Tensor:
+        """Tell which boundary points of one region the other one leaves on the boundary of the pair."""
+
+    def tag_of(self, child: Region, tag: Tensor) -> Tensor:
+        """Turn a region's tag ids into those of the pair."""
+
+
+def project(domain: Pair, x: Tensor) -> Projection:
     """Return boundary points close to x: the closest of A's, B's and the corner's foot points and of some samples.
 
     Args:
@@ -30,16 +55,16 @@ def project(domain: Combination, x: Tensor) -> Projection:
     Returns:
         The projection; exact wherever the nearer of A's and B's closest points stays on the boundary.
     """
-    x = check_points(x, domain.dim, "domain").double()
+    x = check_points(x, domain.dim).double()
     a, b = domain.left.project(x), domain.right.project(x)
     far = torch.tensor(torch.inf, dtype=torch.float64)
-    a_gap = torch.where(domain._on_boundary(a.point, domain.right), a.distance, far)
-    b_gap = torch.where(domain._on_boundary(b.point, domain.left), b.distance, far)
+    a_gap = torch.where(domain.stays(a.point, domain.right), a.distance, far)
+    b_gap = torch.where(domain.stays(b.point, domain.left), b.distance, far)
     second = b_gap < a_gap
     column, distance = second[:, None], torch.minimum(a_gap, b_gap)
     point, normal = torch.where(column, b.point, a.point), torch.where(column, b.normal, a.normal)
     facet = torch.where(second, b.facet, a.facet)
-    tag = torch.where(second, domain._tag(domain.right, b.tag), domain._tag(domain.left, a.tag))
+    tag = torch.where(second, domain.tag_of(domain.right, b.tag), domain.tag_of(domain.left, a.tag))
     ids = (distance > torch.minimum(a.distance, b.distance)).nonzero()[:, 0]
     if len(ids) == 0:
         return Projection(point, distance, normal, facet, tag)
@@ -50,7 +75,7 @@ def project(domain: Combination, x: Tensor) -> Projection:
     closer = gap < distance[ids]
     ids, best, gap = ids[closer], best[closer], gap[closer]
     side = torch.where(domain.sdf(x[ids]) > 0, 1.0, -1.0)[:, None]
-    away = torch.where(gap[:, None] > domain._tolerance, side * implicit.unit(x[ids] - best), normal[ids])
+    away = torch.where(gap[:, None] > domain.tolerance, side * implicit.unit(x[ids] - best), normal[ids])
     return Projection(
         point.index_put((ids,), best),
         distance.index_put((ids,), gap),
@@ -60,7 +85,7 @@ def project(domain: Combination, x: Tensor) -> Projection:
     )
 
 
-def _search(domain: Combination, x: Tensor, start: Tensor) -> Tensor:
+def _search(domain: Pair, x: Tensor, start: Tensor) -> Tensor:
     """Return the closest boundary points among corners and points slid along the boundary from near samples."""
     corners = [_corner(domain, x, start.detach())]
     if len(domain.samples):
@@ -71,11 +96,11 @@ def _search(domain: Combination, x: Tensor, start: Tensor) -> Tensor:
     points = torch.stack(corners)  # (candidates, n, d)
     gap = torch.stack([(x - point).norm(dim=1) for point in corners])
     off = torch.stack([domain.sdf(point).abs() for point in corners])
-    choice = torch.where(off <= 10 * domain._tolerance, gap, torch.inf).argmin(dim=0)
+    choice = torch.where(off <= 10 * domain.tolerance, gap, torch.inf).argmin(dim=0)
     return points[choice, torch.arange(len(x))]
 
 
-def _corner(domain: Combination, x: Tensor, start: Tensor) -> Tensor:
+def _corner(domain: Pair, x: Tensor, start: Tensor) -> Tensor:
     """Return the points common to both boundaries near x; anything where the iteration fails."""
     point = start
     for _ in range(CORNER_STEPS):

@@ -1,6 +1,7 @@
 """Regions of space given by a signed distance φ, negative inside, and the queries that every one of them answers.
 
-Shapes with closed formulas override the numerical defaults of `implicit.py`.
+Shapes with closed formulas override the numerical defaults of `implicit.py`. Public methods check their
+arguments; the private ones named after them take checked ones: unit directions v, and numbers of tags as ids.
 """
 
 from __future__ import annotations
@@ -8,23 +9,21 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
 from pdeflow.geometry.domain import implicit
-from pdeflow.geometry.domain.draw import Method, cube_stream, in_bounds, reject
-from pdeflow.geometry.domain.results import Hit, Projection, tag_ids, vector
-
-if TYPE_CHECKING:
-    from pdeflow.geometry.domain.redistanced import Redistanced
+from pdeflow.geometry.domain.arguments import check_points, rays, rotation_matrix, tag_ids, vector
+from pdeflow.geometry.domain.draw import Bounds, Method, cube_stream, in_bounds, reject
+from pdeflow.geometry.domain.protocol import Operations
+from pdeflow.geometry.domain.results import Hit, Projection
 
 UNKNOWN_LIPSCHITZ = (
     "domain.exact is False and lipschitz is unknown; pass lipschitz=... or call .redistance(h)"
 )
-Bounds = tuple[tuple[float, float], ...]
 
 
 class Domain(ABC):
@@ -34,7 +33,10 @@ class Domain(ABC):
         exact: Whether |φ(x)| is the distance to the boundary; if not, φ has the right sign and zeros only.
         lipschitz: Lipschitz constant of φ, dimensionless, so that |φ|/lipschitz ≤ distance; None if unknown.
         convex: Whether Ω is known to be convex.
+        operations: What `|`, `&`, `~`, moves, `offset` and `redistance` make, the same for all domains.
     """
+
+    operations: ClassVar[Operations[Domain]]
 
     exact: bool = True
     lipschitz: float | None = 1.0
@@ -65,7 +67,7 @@ class Domain(ABC):
         return math.hypot(*(high - low for low, high in self.bounds))
 
     @property
-    def _scale(self) -> float:
+    def length_scale(self) -> float:
         """Length that tolerances are relative to; zero if the shape has none."""
         return self.diameter
 
@@ -102,6 +104,9 @@ class Domain(ABC):
             raise UsageError(UNKNOWN_LIPSCHITZ)
         return self.lipschitz
 
+    def _checked(self, x: Tensor) -> Tensor:
+        return check_points(x, self.dim)
+
     def project(self, x: Tensor) -> Projection:
         """Return the closest boundary points; if not exact, boundary points x is orthogonal to.
 
@@ -120,7 +125,10 @@ class Domain(ABC):
         Raises:
             UsageError: If a tag is unknown, or this shape cannot tell its parts apart.
         """
-        if len(tag_ids(tags, self.tags)) == len(self.tags):
+        return self._closest(self._checked(x), tag_ids(tags, self.tags))
+
+    def _closest(self, x: Tensor, ids: list[int]) -> Projection:
+        if len(ids) == len(self.tags):
             return self.project(x)
         raise UsageError(
             f"{type(self).__name__} finds closest points on its whole boundary only; leave out tags"
@@ -137,14 +145,17 @@ class Domain(ABC):
         Raises:
             UsageError: If shapes differ, a direction is zero, or φ is neither exact nor Lipschitz.
         """
-        return implicit.sphere_trace(self, x, direction, tmax)
+        return self._intersect(*rays(x, direction, self.dim), tmax)
+
+    def _intersect(self, x: Tensor, v: Tensor, tmax: float) -> Hit:
+        return implicit.sphere_trace(self, x, v, tmax)
 
     def measure(self) -> float:
         """Return the length, area or volume; by 2^16 Sobol points where there is no formula (error near 1e-4)."""
         return implicit.measure(self)
 
     def boundary_measure(self, tag: str | None = None) -> float:
-        """Return the perimeter or surface area, of one part or all; sampled where there is no formula.
+        """Return the perimeter or surface area (1 per end point in 1-D); sampled where there is no formula.
 
         Args:
             tag: Name of the part; all if None.
@@ -152,7 +163,9 @@ class Domain(ABC):
         Raises:
             UsageError: If the tag is unknown.
         """
-        tag_ids(tag, self.tags)
+        return self._boundary_measure(tag_ids(tag, self.tags))
+
+    def _boundary_measure(self, ids: list[int]) -> float:
         return implicit.boundary_measure(self)
 
     def sample_interior(self, count: int, method: Method = "random", *, generator: torch.Generator) -> Tensor:
@@ -169,6 +182,9 @@ class Domain(ABC):
         Raises:
             UsageError: If Ω is unbounded, or fills less than 1e-4 of its bounds.
         """
+        return self._interior(count, method, generator)
+
+    def _interior(self, count: int, method: Method, generator: torch.Generator) -> Tensor:
         draw = cube_stream(self.dim, method, generator)
         return reject(
             count, lambda n: in_bounds(draw(n), self.bounds), self.inside, f"the {type(self).__name__}"
@@ -194,24 +210,24 @@ class Domain(ABC):
             Points, shape (n, d), float64.
 
         Raises:
-            UsageError: If a tag is unknown or the boundary is unbounded.
+            UsageError: If a tag is unknown, or the boundary is unbounded or empty.
         """
-        tag_ids(tags, self.tags)
+        return self._boundary(count, tag_ids(tags, self.tags), method, generator)
+
+    def _boundary(self, count: int, ids: list[int], method: Method, generator: torch.Generator) -> Tensor:
         return implicit.sample_boundary(self, count, method, generator)
 
     def __or__(self, other: Domain) -> Domain:
-        return _combination("union", self, other)
+        return self.operations.combination("union", self, other)
 
     def __and__(self, other: Domain) -> Domain:
-        return _combination("intersection", self, other)
+        return self.operations.combination("intersection", self, other)
 
     def __sub__(self, other: Domain) -> Domain:
         return self & ~other
 
     def __invert__(self) -> Domain:
-        from pdeflow.geometry.domain.complement import Complement
-
-        return Complement(self)
+        return self.operations.complement(self)
 
     def translate(self, shift: Sequence[float]) -> Domain:
         """Return Ω moved by a vector.
@@ -234,8 +250,6 @@ class Domain(ABC):
         Raises:
             UsageError: If the matrix is no rotation of R^d.
         """
-        from pdeflow.geometry.domain.moved import rotation_matrix
-
         matrix, fixed = rotation_matrix(rotation, self.dim), vector(centre, self.dim)
         return self._moved(matrix, 1.0, fixed - matrix @ fixed)
 
@@ -261,11 +275,9 @@ class Domain(ABC):
         Args:
             width: Distance between the boundaries, in length units.
         """
-        from pdeflow.geometry.domain.offset import Offset
+        return self.operations.offset(self, float(width))
 
-        return Offset(self, float(width))
-
-    def redistance(self, h: float) -> Redistanced:
+    def redistance(self, h: float) -> Domain:
         """Return Ω with the distance to its boundary resampled by segments of length h (2-D; error O(h²)).
 
         Args:
@@ -274,9 +286,7 @@ class Domain(ABC):
         Raises:
             UsageError: If Ω is not 2-D, unbounded, or without boundary at this width.
         """
-        from pdeflow.geometry.domain.redistanced import Redistanced
-
-        return Redistanced(self, float(h))
+        return self.operations.redistanced(self, float(h))
 
     def _windowed(self, bounds: Bounds) -> Domain:
         """Return Ω with a finite boundary near the bounds; half-spaces override this."""
@@ -284,12 +294,4 @@ class Domain(ABC):
 
     def _moved(self, rotation: Tensor, factor: float, shift: Tensor) -> Domain:
         """Return {factor · rotation · x + shift}; shapes that stay of their kind override this."""
-        from pdeflow.geometry.domain.moved import Moved
-
-        return Moved(self, rotation, factor, shift)
-
-
-def _combination(kind: Literal["union", "intersection"], left: Domain, right: Domain) -> Domain:
-    from pdeflow.geometry.domain.combination import Combination
-
-    return Combination(kind, left, right)
+        return self.operations.moved(self, rotation, factor, shift)

@@ -14,6 +14,7 @@ from torch import Tensor
 from pdeflow.errors import UsageError
 
 Method = Literal["random", "sobol"]
+Bounds = tuple[tuple[float, float], ...]
 LARGEST_SOBOL_DIMENSION = 21201
 
 
@@ -56,7 +57,7 @@ def cube(count: int, dim: int, method: Method, generator: torch.Generator) -> Te
     return cube_stream(dim, method, generator)(count)
 
 
-def in_bounds(u: Tensor, bounds: tuple[tuple[float, float], ...]) -> Tensor:
+def in_bounds(u: Tensor, bounds: Bounds) -> Tensor:
     """Map the unit cube to a box.
 
     Args:
@@ -75,6 +76,22 @@ def in_bounds(u: Tensor, bounds: tuple[tuple[float, float], ...]) -> Tensor:
             "cannot draw points of an unbounded domain; intersect it with a bounded one, e.g. a Box"
         )
     return lower + (upper - lower) * u
+
+
+def pieces(u: Tensor, measure: Tensor) -> tuple[Tensor, Tensor]:
+    """Choose pieces of a set in proportion to their measures.
+
+    Args:
+        u: Numbers in [0, 1), shape (n,).
+        measure: Measures of the pieces, shape (m,).
+
+    Returns:
+        Piece numbers, shape (n,), and which share of the piece lies before u, in [0, 1], shape (n,).
+    """
+    end = measure.cumsum(0)
+    s = u * end[-1]
+    k = torch.searchsorted(end, s, right=True).clamp(max=len(end) - 1)
+    return k, ((s - end[k] + measure[k]) / measure[k]).clamp(0.0, 1.0)
 
 
 def directions(u: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,9 +10,9 @@ from torch import Tensor
 
 from pdeflow.errors import UsageError
 from pdeflow.geometry.domain.ball import Ball
-from pdeflow.geometry.domain.domain import Bounds, Domain
-from pdeflow.geometry.domain.draw import Method
-from pdeflow.geometry.domain.results import Hit, Projection, check_points, hit, rays, tag_ids
+from pdeflow.geometry.domain.domain import Domain
+from pdeflow.geometry.domain.draw import Bounds, Method
+from pdeflow.geometry.domain.results import Hit, Projection, hit
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,8 @@ class HalfSpace(Domain):
         return len(self.point)
 
     @property
-    def _scale(self) -> float:
+    def length_scale(self) -> float:
+        """Zero: a half-space has no length."""
         return 0.0
 
     @property
@@ -78,7 +78,7 @@ class HalfSpace(Domain):
         Raises:
             UsageError: If the points have another dimension.
         """
-        return (check_points(x, self.dim, "half-space") - x.new_tensor(self.point)) @ self._unit(x)
+        return (self._checked(x) - x.new_tensor(self.point)) @ self._unit(x)
 
     def project(self, x: Tensor) -> Projection:
         """Return the foot points on the boundary.
@@ -90,64 +90,18 @@ class HalfSpace(Domain):
         zero = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         return Projection(x - phi[:, None] * normal, phi.abs(), normal.expand_as(x), zero, zero)
 
-    def intersect(self, x: Tensor, direction: Tensor, tmax: float = math.inf) -> Hit:
-        """Follow rays to the boundary; the start itself does not count.
-
-        Args:
-            x: Origins, shape (n, d).
-            direction: Directions of any length, shape (n, d) or (d,).
-            tmax: Longest length to follow.
-
-        Raises:
-            UsageError: If shapes differ or a direction is zero.
-        """
-        x, v = rays(x, direction, self.dim, "half-space")
+    def _intersect(self, x: Tensor, v: Tensor, tmax: float) -> Hit:
         normal = self._unit(x)
         t = -self.sdf(x) / (v @ normal)
         t = torch.where((t > 1e-12) & t.isfinite(), t, math.inf)
         return hit(x, v, t, normal.expand_as(x), torch.zeros(len(x), dtype=torch.int64), tmax)
 
-    def measure(self) -> float:
-        """Return infinity."""
-        return math.inf
-
-    def boundary_measure(self, tag: str | None = None) -> float:
-        """Return the measure of the boundary within reach: infinite unless `reach` is finite (1 in one dimension).
-
-        Args:
-            tag: "boundary" or None.
-
-        Raises:
-            UsageError: If the tag is unknown.
-        """
-        tag_ids(tag, self.tags)
+    def _boundary_measure(self, ids: list[int]) -> float:
         if self.dim == 1:
             return 1.0
         return Ball((0.0,) * (self.dim - 1), self.reach).measure() if self.reach < math.inf else math.inf
 
-    def sample_boundary(
-        self,
-        count: int,
-        tags: str | Sequence[str] | None = None,
-        method: Method = "random",
-        *,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """Draw points of the boundary within reach.
-
-        Args:
-            count: Number of points n.
-            tags: "boundary" or None.
-            method: "random" or "sobol".
-            generator: Source of randomness.
-
-        Returns:
-            Points, shape (n, d), float64.
-
-        Raises:
-            UsageError: If `reach` is infinite.
-        """
-        tag_ids(tags, self.tags)
+    def _boundary(self, count: int, ids: list[int], method: Method, generator: torch.Generator) -> Tensor:
         point = torch.tensor(self.point, dtype=torch.float64)
         if self.dim == 1:
             return point.expand(count, 1)
@@ -158,19 +112,6 @@ class HalfSpace(Domain):
         flat = Ball((0.0,) * (self.dim - 1), self.reach).sample_interior(count, method, generator=generator)
         basis = torch.linalg.svd(self._unit(point)[None])[2][1:]  # (d − 1, d), orthogonal to the normal
         return point + flat @ basis
-
-    def sample_interior(self, count: int, method: Method = "random", *, generator: torch.Generator) -> Tensor:
-        """Refuse: there is no uniform distribution on an unbounded set.
-
-        Args:
-            count: Number of points.
-            method: Sampling method.
-            generator: Source of randomness.
-
-        Raises:
-            UsageError: Always.
-        """
-        raise UsageError("the HalfSpace is unbounded; intersect it with a bounded domain, e.g. a Box")
 
     def _windowed(self, bounds: Bounds) -> Domain:
         lower, upper = torch.tensor(bounds, dtype=torch.float64).T

@@ -7,23 +7,21 @@ Sphere tracing: Hart, The Visual Computer 12 (1996), 527-545.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
+from pdeflow.geometry.domain.arguments import check_points
 from pdeflow.geometry.domain.draw import Method, cube_stream, in_bounds, reject
-from pdeflow.geometry.domain.results import Hit, Projection, check_points, hit, rays
-
-if TYPE_CHECKING:
-    from pdeflow.geometry.domain.domain import Domain
+from pdeflow.geometry.domain.protocol import Region
+from pdeflow.geometry.domain.results import Hit, Projection, hit
 
 SHELL = 0.01  # half-width of the layer that boundary samples come from, over the diameter
 TRACING_STEPS = 1 << 14  # most rays need fifty; those that graze the boundary need many
 
 
-def gradient(domain: Domain, x: Tensor) -> tuple[Tensor, Tensor]:
+def gradient(domain: Region, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return φ and ∇φ by automatic differentiation, detached.
 
     Args:
@@ -40,7 +38,7 @@ def gradient(domain: Domain, x: Tensor) -> tuple[Tensor, Tensor]:
     return phi.detach(), slope
 
 
-def to_boundary(domain: Domain, x: Tensor, steps: int = 30) -> Tensor:
+def to_boundary(domain: Region, x: Tensor, steps: int = 30) -> Tensor:
     """Move points along ∇φ until φ = 0 (Newton's method).
 
     Args:
@@ -48,8 +46,8 @@ def to_boundary(domain: Domain, x: Tensor, steps: int = 30) -> Tensor:
         x: Points, shape (n, d).
         steps: Most iterations.
     """
-    point, tiny = x.detach().double(), 1e-15 * domain._scale
-    longest = 0.5 * domain._scale
+    point, tiny = x.detach().double(), 1e-15 * domain.length_scale
+    longest = 0.5 * domain.length_scale
     for _ in range(steps):
         phi, slope = gradient(domain, point)
         if bool((phi.abs() <= tiny).all()):
@@ -59,7 +57,7 @@ def to_boundary(domain: Domain, x: Tensor, steps: int = 30) -> Tensor:
     return point
 
 
-def foot_point(domain: Domain, x: Tensor, turns: int = 40, start: Tensor | None = None) -> Projection:
+def foot_point(domain: Region, x: Tensor, turns: int = 40, start: Tensor | None = None) -> Projection:
     """Find boundary points that x is orthogonal to; the closest one unless another is nearly as close.
 
     Args:
@@ -71,7 +69,7 @@ def foot_point(domain: Domain, x: Tensor, turns: int = 40, start: Tensor | None 
     Returns:
         The projection; its points do not carry gradients.
     """
-    x = check_points(x, domain.dim, type(domain).__name__).detach().double()
+    x = check_points(x, domain.dim).detach().double()
     point = to_boundary(domain, x) if start is None else start
     share = torch.ones(
         len(x), 1, dtype=torch.float64
@@ -81,7 +79,9 @@ def foot_point(domain: Domain, x: Tensor, turns: int = 40, start: Tensor | None 
         off = x - point
         tangent = off - (off * normal).sum(dim=1, keepdim=True) * normal
         new = to_boundary(domain, point + share * tangent)
-        better = ((x - new).norm(dim=1) < off.norm(dim=1)) & (domain.sdf(new).abs() < 1e-9 * domain._scale)
+        better = ((x - new).norm(dim=1) < off.norm(dim=1)) & (
+            domain.sdf(new).abs() < 1e-9 * domain.length_scale
+        )
         point = torch.where(better[:, None], new, point)
         share = torch.where(better[:, None], share, 0.5 * share)
     zero = torch.zeros(len(x), dtype=torch.int64)
@@ -93,7 +93,7 @@ def unit(v: Tensor) -> Tensor:
     return v / v.norm(dim=1, keepdim=True).clamp(min=1e-300)
 
 
-def sphere_trace(domain: Domain, x: Tensor, direction: Tensor, tmax: float) -> Hit:
+def sphere_trace(domain: Region, x: Tensor, v: Tensor, tmax: float) -> Hit:
     """Follow rays in steps of the lower bound of the distance, then bisect where φ changes sign.
 
     Steps have a floor of 1e-6 diameters, after 128 steps 1e-5 and after 256 steps 1e-4: a grazing ray may miss less.
@@ -101,13 +101,13 @@ def sphere_trace(domain: Domain, x: Tensor, direction: Tensor, tmax: float) -> H
     Args:
         domain: The domain.
         x: Origins, shape (n, d).
-        direction: Directions, shape (n, d) or (d,).
+        v: Unit directions, shape (n, d).
         tmax: Longest length.
 
     Raises:
-        UsageError: If φ is neither exact nor Lipschitz, or shapes differ.
+        UsageError: If φ is neither exact nor Lipschitz.
     """
-    x, v = rays(x.detach(), direction, domain.dim, type(domain).__name__)
+    x = x.detach()
     least = 1e-6 * domain.diameter  # so that a ray can leave the boundary
     last, t = torch.zeros(len(x), dtype=torch.float64), torch.full((len(x),), least, dtype=torch.float64)
     start = domain.sdf(x + least * v) > 0
@@ -134,7 +134,7 @@ def sphere_trace(domain: Domain, x: Tensor, direction: Tensor, tmax: float) -> H
     return hit(x, v, torch.where(met, t, math.inf), found.normal, found.tag, tmax)
 
 
-def measure(domain: Domain) -> float:
+def measure(domain: Region) -> float:
     """Return the volume as the share of 2^16 Sobol points of the bounds that lie inside.
 
     Args:
@@ -147,7 +147,7 @@ def measure(domain: Domain) -> float:
     return math.prod(sides) * float(domain.inside(in_bounds(points, domain.bounds)).double().mean())
 
 
-def _shell(domain: Domain, u: Tensor, width: float) -> tuple[Tensor, Tensor]:
+def _shell(domain: Region, u: Tensor, width: float) -> tuple[Tensor, Tensor]:
     """Map the unit cube to the bounds widened by the shell; tell which points lie in the shell |φ|/|∇φ| < width."""
     lower, upper = u.new_tensor(domain.bounds).T
     x = lower - width + (upper - lower + 2 * width) * u
@@ -155,7 +155,7 @@ def _shell(domain: Domain, u: Tensor, width: float) -> tuple[Tensor, Tensor]:
     return x, phi.abs() < width * slope.norm(dim=1)
 
 
-def boundary_measure(domain: Domain) -> float:
+def boundary_measure(domain: Region) -> float:
     """Return the perimeter or area as the volume of a thin shell over its thickness, by 2^16 Sobol points.
 
     Args:
@@ -169,7 +169,7 @@ def boundary_measure(domain: Domain) -> float:
     return volume * float(_shell(domain, u, width)[1].double().mean()) / (2 * width)
 
 
-def sample_boundary(domain: Domain, count: int, method: Method, generator: torch.Generator) -> Tensor:
+def sample_boundary(domain: Region, count: int, method: Method, generator: torch.Generator) -> Tensor:
     """Draw points of a thin shell and move them to the boundary; uniform up to (shell width × curvature)².
 
     Args:

@@ -3,45 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from pdeflow.errors import UsageError
-from pdeflow.geometry.domain.domain import Bounds, Domain
-from pdeflow.geometry.domain.draw import Method
-from pdeflow.geometry.domain.results import Hit, Projection, check_points
-
-
-def rotation_matrix(rotation: float | Tensor, dim: int) -> Tensor:
-    """Return a rotation of R^dim as a matrix.
-
-    Args:
-        rotation: Angle in radians (2-D only) or matrix, shape (dim, dim).
-        dim: Dimension.
-
-    Returns:
-        Matrix, shape (dim, dim), float64.
-
-    Raises:
-        UsageError: If it is no rotation of R^dim.
-    """
-    matrix = torch.as_tensor(rotation, dtype=torch.float64)
-    if matrix.ndim == 0 and dim == 2:
-        c, s = math.cos(matrix), math.sin(matrix)
-        return torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
-    if matrix.shape != (dim, dim):
-        raise UsageError(
-            f"a rotation in {dim}-D must be a matrix ({dim}, {dim}), got shape {tuple(matrix.shape)}"
-        )
-    defect = float((matrix @ matrix.T - torch.eye(dim, dtype=torch.float64)).abs().max())
-    if not (defect < 1e-10 and torch.linalg.det(matrix) > 0):
-        raise UsageError(
-            f"a rotation matrix must be orthogonal with determinant 1; |R Rᵀ − I| is {defect:.2g}"
-        )
-    return matrix
+from pdeflow.geometry.domain.domain import Domain
+from pdeflow.geometry.domain.draw import Bounds, Method
+from pdeflow.geometry.domain.results import Hit, Projection
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +49,7 @@ class Moved(Domain):
         return self.original.tags
 
     def _back(self, x: Tensor) -> Tensor:
-        check_points(x, len(self.shift), "domain")
-        return (x - self.shift.to(x)) @ (self.rotation.to(x) / self.factor)
+        return (self._checked(x) - self.shift.to(x)) @ (self.rotation.to(x) / self.factor)
 
     def _forth(self, y: Tensor) -> Tensor:
         return self.factor * y @ self.rotation.to(y).T + self.shift.to(y)
@@ -124,17 +92,8 @@ class Moved(Domain):
         """
         return self._projection(self.original.project(self._back(x)))
 
-    def closest(self, x: Tensor, tags: str | Sequence[str] | None = None) -> Projection:
-        """Return the closest points on some parts of the boundary.
-
-        Args:
-            x: Points, shape (n, d).
-            tags: Names of the parts; all if None.
-
-        Raises:
-            UsageError: If a tag is unknown.
-        """
-        return self._projection(self.original.closest(self._back(x), tags))
+    def _closest(self, x: Tensor, ids: list[int]) -> Projection:
+        return self._projection(self.original._closest(self._back(x), ids))
 
     def _projection(self, found: Projection) -> Projection:
         normal = found.normal @ self.rotation.to(found.normal).T
@@ -142,19 +101,8 @@ class Moved(Domain):
             self._forth(found.point), self.factor * found.distance, normal, found.facet, found.tag
         )
 
-    def intersect(self, x: Tensor, direction: Tensor, tmax: float = math.inf) -> Hit:
-        """Follow rays to the boundary.
-
-        Args:
-            x: Origins, shape (n, d).
-            direction: Directions, shape (n, d) or (d,).
-            tmax: Longest length to follow.
-
-        Raises:
-            UsageError: If shapes differ or a direction is zero.
-        """
-        turned = direction.double() @ self.rotation
-        found = self.original.intersect(self._back(x), turned, tmax / self.factor)
+    def _intersect(self, x: Tensor, v: Tensor, tmax: float) -> Hit:
+        found = self.original._intersect(self._back(x), v @ self.rotation, tmax / self.factor)
         normal = found.normal @ self.rotation.T
         return replace(found, t=self.factor * found.t, point=self._forth(found.point), normal=normal)
 
@@ -162,50 +110,14 @@ class Moved(Domain):
         """Return the length, area or volume."""
         return self.factor**self.dim * self.original.measure()
 
-    def boundary_measure(self, tag: str | None = None) -> float:
-        """Return the perimeter or surface area.
+    def _boundary_measure(self, ids: list[int]) -> float:
+        return self.factor ** (self.dim - 1) * self.original._boundary_measure(ids)
 
-        Args:
-            tag: Name of a part; all if None.
+    def _interior(self, count: int, method: Method, generator: torch.Generator) -> Tensor:
+        return self._forth(self.original._interior(count, method, generator))
 
-        Raises:
-            UsageError: If the tag is unknown.
-        """
-        return self.factor ** (self.dim - 1) * self.original.boundary_measure(tag)
-
-    def sample_interior(self, count: int, method: Method = "random", *, generator: torch.Generator) -> Tensor:
-        """Draw uniformly distributed points.
-
-        Args:
-            count: Number of points.
-            method: "random" or "sobol".
-            generator: Source of randomness.
-
-        Raises:
-            UsageError: If the domain is unbounded.
-        """
-        return self._forth(self.original.sample_interior(count, method, generator=generator))
-
-    def sample_boundary(
-        self,
-        count: int,
-        tags: str | Sequence[str] | None = None,
-        method: Method = "random",
-        *,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """Draw points of the boundary.
-
-        Args:
-            count: Number of points.
-            tags: Names of the parts; all if None.
-            method: "random" or "sobol".
-            generator: Source of randomness.
-
-        Raises:
-            UsageError: If a tag is unknown or the boundary is unbounded.
-        """
-        return self._forth(self.original.sample_boundary(count, tags, method, generator=generator))
+    def _boundary(self, count: int, ids: list[int], method: Method, generator: torch.Generator) -> Tensor:
+        return self._forth(self.original._boundary(count, ids, method, generator))
 
     def _moved(self, rotation: Tensor, factor: float, shift: Tensor) -> Domain:
         new_shift = factor * rotation @ self.shift + shift

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry.domain.domain import Bounds, Domain
+from pdeflow.geometry.domain.domain import Domain
+from pdeflow.geometry.domain.draw import Bounds
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,12 +13,12 @@ from torch import Tensor
 from pdeflow.errors import DataError, UsageError
 from pdeflow.geometry.candidates import CandidateGrid
 from pdeflow.geometry.domain.crossing import CrossingTest
-from pdeflow.geometry.domain.domain import Bounds, Domain
-from pdeflow.geometry.domain.draw import Method, cube
+from pdeflow.geometry.domain.domain import Domain
+from pdeflow.geometry.domain.draw import Bounds, Method, cube, pieces
 from pdeflow.geometry.domain.polygon_check import check_loops, edges, name_edges, signed_area
 from pdeflow.geometry.domain.polygon_file import read_loops
-from pdeflow.geometry.domain.results import Hit, Projection, check_points, hit, rays, tag_ids
-from pdeflow.geometry.segments import closest_on_segment, first_crossing, segment_table
+from pdeflow.geometry.domain.results import Hit, Projection, hit
+from pdeflow.geometry.segments import first_crossing, segment_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +129,7 @@ class Polygon(Domain):
         Args:
             x: Points, shape (n, 2).
         """
-        x = check_points(x, 2, "polygon").detach().double()
+        x = self._checked(x).detach().double()
         cell, within = self.candidates.cell(x)
         side = torch.where(within, self._cell_side[cell], 1.0)
         mixed = (side == 0).nonzero()[:, 0]
@@ -146,9 +145,7 @@ class Polygon(Domain):
         Raises:
             UsageError: If the points have another dimension.
         """
-        x = check_points(x, 2, "polygon").double()
-        point, _ = closest_on_segment(x, self.table[:, self.candidates.nearest(x)])
-        return self.side(x) * (x - point).norm(dim=1)
+        return self.side(x) * self.distance(x)
 
     def distance(self, x: Tensor) -> Tensor:
         """Return the exact distance to the boundary, shape (n,), float64.
@@ -159,8 +156,8 @@ class Polygon(Domain):
         Raises:
             UsageError: If the points have another dimension.
         """
-        x = check_points(x, 2, "polygon").double()
-        return (x - closest_on_segment(x, self.table[:, self.candidates.nearest(x)])[0]).norm(dim=1)
+        x = self._checked(x).double()
+        return (x - self.candidates.closest(x)[0]).norm(dim=1)
 
     def distance_lower_bound(self, x: Tensor) -> Tensor:
         """Return a lower bound of the distance by one table look-up, shape (n,); sharp far from the boundary.
@@ -171,7 +168,7 @@ class Polygon(Domain):
         Raises:
             UsageError: If the points have another dimension.
         """
-        return self.candidates.lower_bound(check_points(x, 2, "polygon").double())
+        return self.candidates.lower_bound(self._checked(x).double())
 
     def project(self, x: Tensor) -> Projection:
         """Return the closest boundary points; facets are edges.
@@ -182,9 +179,8 @@ class Polygon(Domain):
         Raises:
             UsageError: If the points have another dimension.
         """
-        x = check_points(x, 2, "polygon").double()
-        edge = self.candidates.nearest(x)
-        point, t = closest_on_segment(x, self.table[:, edge])
+        x = self._checked(x).double()
+        point, t, edge = self.candidates.closest(x)
         off = x - point
         distance = off.norm(dim=1)
         corner = ((t == 0) | (t == 1)) & (distance > 1e-12 * self.diameter)
@@ -192,38 +188,17 @@ class Polygon(Domain):
         normal = torch.where(corner[:, None], away, self.edge_normal[edge])
         return Projection(point, distance, normal, edge, self.edge_tag[edge])
 
-    def closest(self, x: Tensor, tags: str | Sequence[str] | None = None) -> Projection:
-        """Return the closest points on some parts of the boundary; normals are those of the edges.
-
-        Args:
-            x: Points, shape (n, 2).
-            tags: Names of the parts; all if None.
-
-        Raises:
-            UsageError: If a tag is unknown or the points have another dimension.
-        """
-        x = check_points(x, 2, "polygon").double()
-        wanted = tuple(sorted(tag_ids(tags, self.tags)))
+    def _closest(self, x: Tensor, ids: list[int]) -> Projection:
+        wanted, x = tuple(sorted(ids)), x.double()
         if wanted not in self._partial:
-            ids = torch.isin(self.edge_tag, torch.tensor(wanted)).nonzero()[:, 0]
-            self._partial[wanted] = (ids, CandidateGrid.build(self.table[:, ids].contiguous()))
-        ids, grid = self._partial[wanted]
-        edge = ids[grid.nearest(x)]
-        point, _ = closest_on_segment(x, self.table[:, edge])
+            edge = self._edges(ids)
+            self._partial[wanted] = (edge, CandidateGrid.build(self.table[:, edge].contiguous()))
+        edges_left, grid = self._partial[wanted]
+        point, _, edge = grid.closest(x)
+        edge = edges_left[edge]
         return Projection(point, (x - point).norm(dim=1), self.edge_normal[edge], edge, self.edge_tag[edge])
 
-    def intersect(self, x: Tensor, direction: Tensor, tmax: float = math.inf) -> Hit:
-        """Follow rays to the first edge ahead, trying all edges; the start itself does not count.
-
-        Args:
-            x: Origins, shape (n, 2).
-            direction: Directions of any length, shape (n, 2) or (2,).
-            tmax: Longest length to follow.
-
-        Raises:
-            UsageError: If shapes differ or a direction is zero.
-        """
-        x, v = rays(x, direction, 2, "polygon")
+    def _intersect(self, x: Tensor, v: Tensor, tmax: float) -> Hit:
         t, edge = first_crossing(x, v, self.table, 1e-12 * self.diameter)
         return hit(x, v, t, self.edge_normal[edge], self.edge_tag[edge], tmax)
 
@@ -231,47 +206,16 @@ class Polygon(Domain):
         """Return the area, by the shoelace formula."""
         return sum(signed_area(loop) for loop in self.loops)
 
-    def boundary_measure(self, tag: str | None = None) -> float:
-        """Return the perimeter, of one part or all.
+    def _edges(self, ids: list[int]) -> Tensor:
+        return torch.isin(self.edge_tag, torch.tensor(ids)).nonzero()[:, 0]
 
-        Args:
-            tag: Name of the part; all if None.
+    def _boundary_measure(self, ids: list[int]) -> float:
+        return float(self.table[2:4, self._edges(ids)].norm(dim=0).sum())
 
-        Raises:
-            UsageError: If the tag is unknown.
-        """
-        wanted = torch.isin(self.edge_tag, torch.tensor(tag_ids(tag, self.tags)))
-        return float(self.table[2:4, wanted].norm(dim=0).sum())
-
-    def sample_boundary(
-        self,
-        count: int,
-        tags: str | Sequence[str] | None = None,
-        method: Method = "random",
-        *,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """Draw points of some parts of the boundary, uniformly by length.
-
-        Args:
-            count: Number of points n.
-            tags: Names of the parts; all if None.
-            method: "random" or "sobol".
-            generator: Source of randomness.
-
-        Returns:
-            Points, shape (n, 2), float64.
-
-        Raises:
-            UsageError: If a tag is unknown.
-        """
-        ids = torch.isin(self.edge_tag, torch.tensor(tag_ids(tags, self.tags))).nonzero()[:, 0]
-        length = self.table[2:4, ids].norm(dim=0)
-        end = length.cumsum(0)
-        s = cube(count, 1, method, generator)[:, 0] * end[-1]
-        k = torch.searchsorted(end, s, right=True).clamp(max=len(ids) - 1)
-        t = ((s - end[k] + length[k]) / length[k]).clamp(0.0, 1.0)
-        return (self.table[0:2, ids[k]] + t * self.table[2:4, ids[k]]).T.contiguous()
+    def _boundary(self, count: int, ids: list[int], method: Method, generator: torch.Generator) -> Tensor:
+        start, edge = self.table[:4, self._edges(ids)].split(2)
+        k, t = pieces(cube(count, 1, method, generator)[:, 0], edge.norm(dim=0))
+        return (start[:, k] + t * edge[:, k]).T.contiguous()
 
     def _moved(self, rotation: Tensor, factor: float, shift: Tensor) -> Domain:
         loops = [factor * loop @ rotation.T + shift for loop in self.loops]

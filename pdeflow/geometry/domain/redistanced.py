@@ -15,9 +15,10 @@ from torch import Tensor
 
 from pdeflow.errors import UsageError
 from pdeflow.geometry.candidates import CandidateGrid
-from pdeflow.geometry.domain.domain import Bounds, Domain
-from pdeflow.geometry.domain.results import Hit, Projection, check_points, hit, rays
-from pdeflow.geometry.segments import closest_on_segment, first_crossing, segment_table
+from pdeflow.geometry.domain.domain import Domain
+from pdeflow.geometry.domain.draw import Bounds
+from pdeflow.geometry.domain.results import Hit, Projection, hit
+from pdeflow.geometry.segments import first_crossing, segment_table
 
 MOST_CELLS = 1 << 23
 
@@ -102,10 +103,6 @@ class Redistanced(Domain):
         """Candidate lists of the segments."""
         return CandidateGrid.build(self.table)
 
-    def _nearest(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        segment = self.candidates.nearest(x)
-        return closest_on_segment(x, self.table[:, segment])[0], segment
-
     def sdf(self, x: Tensor) -> Tensor:
         """Return the signed distance to the segments, shape (n,); the sign is the original's.
 
@@ -115,9 +112,9 @@ class Redistanced(Domain):
         Raises:
             UsageError: If the points have another dimension.
         """
-        x = check_points(x, 2, "domain").double()
+        x = self._checked(x).double()
         sign = torch.where(self.original.sdf(x.detach()) > 0, 1.0, -1.0)
-        return sign * (x - self._nearest(x)[0]).norm(dim=1)
+        return sign * (x - self.candidates.closest(x)[0]).norm(dim=1)
 
     def distance_lower_bound(self, x: Tensor) -> Tensor:
         """Return the distance to the segments less h, at least zero, shape (n,).
@@ -128,7 +125,7 @@ class Redistanced(Domain):
         Raises:
             UsageError: If the points have another dimension.
         """
-        return (self.candidates.lower_bound(check_points(x, 2, "domain").double()) - self.h).clamp(min=0)
+        return (self.candidates.lower_bound(self._checked(x).double()) - self.h).clamp(min=0)
 
     def project(self, x: Tensor) -> Projection:
         """Return the closest points of the segments; facets are segments.
@@ -139,23 +136,12 @@ class Redistanced(Domain):
         Raises:
             UsageError: If the points have another dimension.
         """
-        x = check_points(x, 2, "domain").double()
-        point, segment = self._nearest(x)
+        x = self._checked(x).double()
+        point, _, segment = self.candidates.closest(x)
         near = self.original.project(point.detach())
         return Projection(point, (x - point).norm(dim=1), near.normal, segment, near.tag)
 
-    def intersect(self, x: Tensor, direction: Tensor, tmax: float = math.inf) -> Hit:
-        """Follow rays to the first segment ahead; the start itself does not count.
-
-        Args:
-            x: Origins, shape (n, 2).
-            direction: Directions of any length, shape (n, 2) or (2,).
-            tmax: Longest length to follow.
-
-        Raises:
-            UsageError: If shapes differ or a direction is zero.
-        """
-        x, v = rays(x, direction, 2, "domain")
+    def _intersect(self, x: Tensor, v: Tensor, tmax: float) -> Hit:
         t, _ = first_crossing(x, v, self.table, 1e-12 * self.diameter)
         end = self.original.project(x + torch.where(t.isfinite(), t, 0.0)[:, None] * v)
         return hit(x, v, t, end.normal, end.tag, tmax)

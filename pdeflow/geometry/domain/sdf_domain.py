@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry.domain.domain import Bounds, Domain
-from pdeflow.geometry.domain.results import check_points
+from pdeflow.geometry.domain.domain import Domain
+from pdeflow.geometry.domain.draw import Bounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class SdfDomain(Domain):
         Raises:
             UsageError: If the points have another dimension, or fn returns another shape.
         """
-        value = self.fn(check_points(x, self.dim, "domain"))
+        value = self.fn(self._checked(x))
         if not isinstance(value, torch.Tensor) or value.shape != x.shape[:1]:
             raise UsageError(
                 f"fn must map points ({len(x)}, {self.dim}) to values ({len(x)},), got {_shape(value)}"

@@ -6,7 +6,6 @@ Closest points: Newton's method for the foot-point equation (γ(θ) − x)·γ'(
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,11 +13,10 @@ import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry.domain.domain import Bounds, Domain
-from pdeflow.geometry.domain.draw import Method, cube
+from pdeflow.geometry.domain.domain import Domain
+from pdeflow.geometry.domain.draw import Bounds, Method, cube, pieces
 from pdeflow.geometry.domain.polygon import Polygon
-from pdeflow.geometry.domain.results import Projection, check_points, tag_ids
-from pdeflow.geometry.segments import closest_on_segment
+from pdeflow.geometry.domain.results import Projection
 
 NEWTON_STEPS = 8
 QUADRATURE_POINTS = 4096  # the periodic trapezoidal rule converges exponentially
@@ -122,8 +120,7 @@ class StarShaped(Domain):
     def _foot(self, x: Tensor) -> Tensor:
         """Return the angle of the closest point of each x; differentiable once in x."""
         fixed = x.detach()
-        edge = self.polygon.candidates.nearest(fixed)
-        theta = self._polar(closest_on_segment(fixed, self.polygon.table[:, edge])[0])[1]
+        theta = self._polar(self.polygon.candidates.closest(fixed)[0])[1]
         start, spacing = theta, 2 * math.pi / self.sides
         for _ in range(NEWTON_STEPS):
             slope, bend = self._foot_equation(theta, fixed)
@@ -150,7 +147,7 @@ class StarShaped(Domain):
         Raises:
             UsageError: If the points have another dimension.
         """
-        x = check_points(x, 2, "star shape").double()
+        x = self._checked(x).double()
         return torch.where(self._outside(x), 1.0, -1.0) * (x - self.curve(self._foot(x))).norm(dim=1)
 
     def inside(self, x: Tensor, tol: float = 0.0) -> Tensor:
@@ -160,7 +157,7 @@ class StarShaped(Domain):
             x: Points, shape (n, 2).
             tol: Width of the layer outside that still counts.
         """
-        return super().inside(x, tol) if tol else ~self._outside(check_points(x, 2, "star shape").double())
+        return super().inside(x, tol) if tol else ~self._outside(self._checked(x).double())
 
     def distance_lower_bound(self, x: Tensor) -> Tensor:
         """Return the polygon's lower bound less its distance from the curve, shape (n,).
@@ -182,7 +179,7 @@ class StarShaped(Domain):
         Raises:
             UsageError: If the points have another dimension.
         """
-        x = check_points(x, 2, "star shape").double()
+        x = self._checked(x).double()
         theta = self._foot(x)
         point, facet = (
             self.curve(theta),
@@ -200,46 +197,14 @@ class StarShaped(Domain):
         square = sum(c * c for c in self.cosine[1:]) + sum(c * c for c in self.sine[1:])
         return math.pi * (self.cosine[0] ** 2 + 0.5 * square)
 
-    def boundary_measure(self, tag: str | None = None) -> float:
-        """Return the length of the curve.
-
-        Args:
-            tag: "boundary" or None.
-
-        Raises:
-            UsageError: If the tag is unknown.
-        """
-        tag_ids(tag, self.tags)
+    def _boundary_measure(self, ids: list[int]) -> float:
         return 2 * math.pi * float(self.curve(_angles(QUADRATURE_POINTS), 1).norm(dim=1).mean())
 
-    def sample_boundary(
-        self,
-        count: int,
-        tags: str | Sequence[str] | None = None,
-        method: Method = "random",
-        *,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """Draw points of the curve, uniformly by length (inverse of the arc length, linear between 4096 angles).
-
-        Args:
-            count: Number of points n.
-            tags: "boundary" or None.
-            method: "random" or "sobol".
-            generator: Source of randomness.
-
-        Returns:
-            Points, shape (n, 2), float64.
-
-        Raises:
-            UsageError: If a tag is unknown.
-        """
-        tag_ids(tags, self.tags)
+    def _boundary(self, count: int, ids: list[int], method: Method, generator: torch.Generator) -> Tensor:
+        """Draw from the inverse of the arc length, linear between 4096 angles."""
         speed = self.curve(_angles(QUADRATURE_POINTS) + math.pi / QUADRATURE_POINTS, 1).norm(dim=1)
-        end = speed.cumsum(0)
-        s = cube(count, 1, method, generator)[:, 0] * end[-1]
-        k = torch.searchsorted(end, s, right=True).clamp(max=QUADRATURE_POINTS - 1)
-        return self.curve((k + (s - end[k] + speed[k]) / speed[k]) * (2 * math.pi / QUADRATURE_POINTS))
+        k, t = pieces(cube(count, 1, method, generator)[:, 0], speed)
+        return self.curve((k + t) * (2 * math.pi / QUADRATURE_POINTS))
 
 
 def _angles(count: int) -> Tensor:

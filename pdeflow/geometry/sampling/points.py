@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
+from pdeflow.geometry.domain.arguments import tag_ids
 from pdeflow.geometry.domain.domain import Domain
 from pdeflow.geometry.domain.draw import Method, cube, cube_stream, reject
-from pdeflow.geometry.domain.results import tag_ids
 from pdeflow.geometry.meshed_domain import MeshDomain
 from pdeflow.geometry.sampling.point_set import PointSet
 from pdeflow.geometry.simplices import mesh_simplices, points_in_simplices, simplex_measure

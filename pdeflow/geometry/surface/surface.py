@@ -5,7 +5,7 @@ Spec: the distance is that to the nearest triangle, the sign is that of ½ − w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry.domain.domain import Bounds, Domain
-from pdeflow.geometry.domain.draw import Method, cube
-from pdeflow.geometry.domain.results import Projection, check_points, tag_ids
+from pdeflow.geometry.domain.domain import Domain
+from pdeflow.geometry.domain.draw import Bounds, Method, cube
+from pdeflow.geometry.domain.results import Projection
 from pdeflow.geometry.simplices import points_in_simplices
 from pdeflow.geometry.surface.back_ends import BackEnd, SurfaceQueries, surface_queries
 from pdeflow.geometry.surface.closest import TriangleTree, closest_on_triangles
@@ -149,10 +149,13 @@ class TriSurface(Domain):
         Raises:
             UsageError: If the points have another dimension.
         """
-        y = check_points(x, 3, "surface").detach().double()
-        point = closest_on_triangles(y, *self._corners[self._queries.nearest_facet(y)].unbind(1))
-        sign = torch.where(self._queries.inside(y), -1.0, 1.0).double()
-        return (sign * (x - point).norm(dim=1)).to(x.dtype)
+        return (self._side(self._fixed(x)) * self.distance(x)).to(x.dtype)
+
+    def _fixed(self, x: Tensor) -> Tensor:
+        return self._checked(x).detach().double()
+
+    def _side(self, y: Tensor) -> Tensor:
+        return torch.where(self._queries.inside(y), -1.0, 1.0).double()
 
     def inside(self, x: Tensor, tol: float = 0.0) -> Tensor:
         """Return whether φ(x) ≤ tol, shape (n,), by the winding number alone if tol is zero.
@@ -166,7 +169,7 @@ class TriSurface(Domain):
         """
         if tol != 0.0:
             return self.sdf(x) <= tol
-        return self._queries.inside(check_points(x, 3, "surface").detach().double())
+        return self._queries.inside(self._fixed(x))
 
     def distance(self, x: Tensor) -> Tensor:
         """Return the distance to the surface, shape (n,), without the sign's cost.
@@ -177,7 +180,7 @@ class TriSurface(Domain):
         Raises:
             UsageError: If the points have another dimension.
         """
-        y = check_points(x, 3, "surface").detach().double()
+        y = self._fixed(x)
         point = closest_on_triangles(y, *self._corners[self._queries.nearest_facet(y)].unbind(1))
         return (x - point).norm(dim=1)
 
@@ -190,42 +193,30 @@ class TriSurface(Domain):
         Raises:
             UsageError: If the points have another dimension.
         """
-        y = check_points(x, 3, "surface").detach().double()
-        return self._projection(x, self._queries.nearest_facet(y))
+        return self._projection(x, self._queries.nearest_facet(self._fixed(x)))
 
-    def closest(self, x: Tensor, tags: str | Sequence[str] | None = None) -> Projection:
-        """Return the closest points on some parts of the surface.
-
-        Args:
-            x: Points, shape (n, 3).
-            tags: Names of the parts; all if None.
-
-        Raises:
-            UsageError: If a tag is unknown, has no faces, or the points have another dimension.
-        """
-        wanted = tuple(sorted(tag_ids(tags, self.tags)))
+    def _closest(self, x: Tensor, ids: list[int]) -> Projection:
+        wanted = tuple(sorted(ids))
         if len(wanted) == len(self.tags):
             return self.project(x)
         if wanted not in self._partial_trees:
-            ids = self._faces_of(tags)
-            self._partial_trees[wanted] = ids, TriangleTree.build(self._corners[ids])
-        ids, tree = self._partial_trees[wanted]
-        y = check_points(x, 3, "surface").detach().double()
-        return self._projection(x, ids[tree.closest(y)[2]])
+            faces = self._faces_of(ids)
+            self._partial_trees[wanted] = faces, TriangleTree.build(self._corners[faces])
+        faces, tree = self._partial_trees[wanted]
+        return self._projection(x, faces[tree.closest(self._fixed(x))[2]])
 
-    def _faces_of(self, tags: str | Sequence[str] | None) -> Tensor:
-        wanted = torch.tensor(tag_ids(tags, self.tags))
-        ids = torch.isin(self.face_tag, wanted).nonzero().squeeze(1)
-        if not len(ids):
-            raise UsageError(f"the boundary part {tags!r} has no faces")
-        return ids
+    def _faces_of(self, ids: list[int]) -> Tensor:
+        faces = torch.isin(self.face_tag, torch.tensor(ids)).nonzero().squeeze(1)
+        if not len(faces):
+            raise UsageError(f"the boundary part {', '.join(self.tags[i] for i in ids)} has no faces")
+        return faces
 
     def _projection(self, x: Tensor, facet: Tensor) -> Projection:
         point = closest_on_triangles(x.double(), *self._corners[facet].unbind(1))
         offset, normal = x - point, self.normals[facet]
         distance = offset.norm(dim=1)
         off_face = distance > 1e-9 * self.diameter
-        side = torch.where(self._queries.inside(x.detach().double()), -1.0, 1.0)
+        side = self._side(self._fixed(x))
         direction = (side / distance.detach().clamp(min=1e-300))[:, None] * offset.detach()
         normal = torch.where(off_face[:, None], direction, normal)
         return Projection(point, distance, normal, facet, self.face_tag[facet])
@@ -234,37 +225,8 @@ class TriSurface(Domain):
         """Return the enclosed volume."""
         return enclosed_volume(self.vertices, self.faces)
 
-    def boundary_measure(self, tag: str | None = None) -> float:
-        """Return the area of the surface, of one part or all.
+    def _boundary_measure(self, ids: list[int]) -> float:
+        return float(self.areas[self._faces_of(ids)].sum())
 
-        Args:
-            tag: Name of the part; all if None.
-
-        Raises:
-            UsageError: If the tag is unknown.
-        """
-        return float(self.areas[self._faces_of(tag)].sum())
-
-    def sample_boundary(
-        self,
-        count: int,
-        tags: str | Sequence[str] | None = None,
-        method: Method = "random",
-        *,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """Draw points of the surface, uniformly by area.
-
-        Args:
-            count: Number of points n.
-            tags: Names of the parts; all if None.
-            method: "random" or "sobol".
-            generator: Source of randomness.
-
-        Returns:
-            Points, shape (n, 3), float64.
-
-        Raises:
-            UsageError: If a tag is unknown or has no faces.
-        """
-        return points_in_simplices(self._corners[self._faces_of(tags)], cube(count, 3, method, generator))
+    def _boundary(self, count: int, ids: list[int], method: Method, generator: torch.Generator) -> Tensor:
+        return points_in_simplices(self._corners[self._faces_of(ids)], cube(count, 3, method, generator))
