@@ -20,7 +20,7 @@ from pdeflow.cli.progress import progress
 from pdeflow.cli.resolution import resolution
 from pdeflow.errors import UsageError
 
-METHODS = ("auto", "cg", "fcg", "gmres", "fgmres", "minres", "direct")
+METHODS = ("auto", "cg", "fcg", "gmres", "fgmres", "minres", "gcro_dr", "bicgstab", "def_cg", "direct")
 GUARDS = ("switch", "none")
 
 

@@ -1,6 +1,15 @@
+from pdeflow.linalg.batched_multigrid import BatchSolution, solve_batch
+from pdeflow.linalg.bicgstab import bicgstab
+from pdeflow.linalg.block_cg import block_cg
+from pdeflow.linalg.deflated_cg import deflated_cg
+from pdeflow.linalg.gcro_dr import gcro_dr
+from pdeflow.linalg.recycle_space import RecycleSpace
 from pdeflow.linalg.solution import Reason, Solution
 from pdeflow.linalg.solve import solve
 from pdeflow.linalg.structure import Structure, describe
 from pdeflow.linalg.system import LinearSystem, linear_system
 
-__all__ = ["LinearSystem", "Reason", "Solution", "Structure", "describe", "linear_system", "solve"]
+__all__ = [
+    "BatchSolution", "LinearSystem", "Reason", "RecycleSpace", "Solution", "Structure", "bicgstab", "block_cg", "deflated_cg", "describe",
+    "gcro_dr", "linear_system", "solve", "solve_batch",
+]  # fmt: skip

@@ -26,7 +26,7 @@ class Attempt:
     """One method with one preconditioner.
 
     Attributes:
-        method: cg, fcg, fgmres, minres or direct.
+        method: cg, fcg, fgmres, minres, gcro_dr, bicgstab, def_cg or direct.
         preconditioner: Name or object, as `preconditioners.build` takes it.
     """
 
@@ -132,12 +132,15 @@ def fitting_method(method: str, M: Preconditioner, asked: bool) -> str:
         The method, or its flexible form.
 
     Raises:
-        UsageError: If the user named cg or minres and M is not linear, symmetric and positive.
+        UsageError: If the user named cg, def_cg or minres and M is not linear, symmetric and positive, or bicgstab and
+            M is not linear.
     """
-    if method not in ("cg", "minres") or M.spd:
+    if method == "bicgstab" and not M.linear:
+        raise UsageError(f"bicgstab needs a linear preconditioner, but {M.name} is not; use method='gcro_dr'")
+    if method not in ("cg", "def_cg", "minres") or M.spd:
         return method
     missing = [word for word in ("linear", "symmetric", "positive") if not getattr(M, word)]
-    flexible = "fcg" if method == "cg" else "fgmres"
+    flexible = "fgmres" if method == "minres" else "fcg"
     if asked:
         raise UsageError(
             f"{method} needs a linear, symmetric, positive preconditioner, but {M.name} is not {' and '.join(missing)}; use method={flexible!r}"

@@ -47,6 +47,7 @@ class Outcome:
         residual_norms: ||b - A x_k|| for k = 0 .. iterations.
         matvecs: Products with A.
         detail: Numbers behind the reason, or "".
+        recycle: What a recycling method hands to the next system.
     """
 
     x: np.ndarray
@@ -54,6 +55,7 @@ class Outcome:
     residual_norms: list[float]
     matvecs: int
     detail: str = ""
+    recycle: Any = None
 
     @property
     def iterations(self) -> int:

@@ -115,11 +115,24 @@ def incomplete_cholesky(system: LinearSystem, fill: int = 5, threshold: float = 
         raise UsageError("ic needs a real symmetric positive definite matrix; use ilu")
     try:
         factor = ilupp.ICholTPreconditioner(sp.csr_matrix(A), add_fill_in=fill, threshold=threshold)
+        pivots = np.concatenate([L.diagonal() for L in factor.factors()])  # raises on the null pointer of a breakdown
     except Exception as error:
         raise UsageError(
             f"ic: the incomplete factorization broke down ({error}); use amg or jacobi"
         ) from error
-    return Preconditioner("ic", lambda r: factor @ r, A.shape)
+    if len(pivots) != system.n or not np.all(np.isfinite(pivots)) or not np.all(pivots > 0):
+        # a truncated factor would read memory that is not its own
+        raise UsageError(
+            f"ic: the incomplete factorization broke down ({np.sum(~(pivots > 0))} pivots of {system.n} are not positive); "
+            "use amg or jacobi"
+        )
+
+    def apply(r: np.ndarray) -> np.ndarray:
+        z = np.array(r, dtype=np.float64)
+        factor.apply(z)
+        return z
+
+    return Preconditioner("ic", apply, A.shape)
 
 
 def amg(system: LinearSystem, kind: str = "auto") -> Preconditioner:

@@ -12,18 +12,17 @@ from typing import Any
 import numpy as np
 
 from pdeflow.errors import UsageError
-from pdeflow.linalg.cg import cg, flexible_cg
 from pdeflow.linalg.choice import Attempt, attempts, fitting_method, rescue, why_too_dear
 from pdeflow.linalg.direct import estimate_cost, factorize
-from pdeflow.linalg.gmres import fgmres
 from pdeflow.linalg.iteration import Callback, Limits, Outcome
-from pdeflow.linalg.minres import minres
+from pdeflow.linalg.krylov_methods import RECYCLING, run_krylov
 from pdeflow.linalg.nullspace import check_nullspace, unreachable_part
 from pdeflow.linalg.preconditioners import NAMES, Preconditioner, build
+from pdeflow.linalg.recycle_space import RecycleSpace, checked
 from pdeflow.linalg.solution import Reason, Solution, verify
 from pdeflow.linalg.system import LinearSystem, as_basis, as_vector, linear_system
 
-METHODS = ("auto", "cg", "fcg", "gmres", "fgmres", "minres", "direct")
+METHODS = ("auto", "cg", "fcg", "gmres", "fgmres", "minres", "gcro_dr", "bicgstab", "def_cg", "direct")
 ATTAINABLE = {np.dtype(np.float32): 1e-6, np.dtype(np.complex64): 1e-6}
 """Smallest relative residual that a matrix of this type can be asked for."""
 FINAL = (Reason.timeout, Reason.stopped, Reason.incompatible_nullspace)
@@ -32,14 +31,14 @@ FINAL = (Reason.timeout, Reason.stopped, Reason.incompatible_nullspace)
 def solve(
     A: Any, b: Any = None, *, method: str = "auto", preconditioner: Any = "auto", x0: Any = None, rtol: float = 1e-8,
     atol: float = 0.0, maxiter: int | None = None, nullspace: Any = None, guard: str = "switch", timeout: float | None = None,
-    restart: int = 30, callback: Callback | None = None,
+    restart: int | None = None, callback: Callback | None = None, recycle: RecycleSpace | None = None,
 ) -> Solution:  # fmt: skip
     """Solve A x = b.
 
     Args:
         A: LinearSystem, or square matrix: sparse, dense or LinearOperator, shape (n, n).
         b: Right-hand side, shape (n,); None where A is a LinearSystem, else A times ones.
-        method: "auto" finds what suits the matrix; or cg, fcg, gmres, fgmres, minres, direct.
+        method: "auto" finds what suits the matrix; or one of METHODS.
         preconditioner: "auto", none, jacobi, ilu, ic, amg, an object with `setup(system)` (a trained network), or one with @.
         x0: Initial guess, shape (n,).
         rtol: Tolerance on ||b - A x|| / ||b||.
@@ -48,8 +47,9 @@ def solve(
         nullspace: Basis of the null space of a raw matrix, "constant", "none", or None to detect the constants.
         guard: "switch" leaves a failing preconditioner object for algebraic multigrid and says so; "none" does not.
         timeout: Seconds at most, between steps.
-        restart: Directions of GMRES.
+        restart: Directions of a cycle: 30 by default for GMRES, 40 for GCRO-DR, which carries half of them.
         callback: Called after each step with an `iteration.State`; a true answer stops.
+        recycle: `recycle` of the Solution of a similar system, for gcro_dr and def_cg.
 
     Returns:
         The solution with its verdict; it never says converged unless the true residual meets the tolerance.
@@ -63,12 +63,11 @@ def solve(
     if isinstance(A, LinearSystem) and nullspace is not None:
         system = replace(system, nullspace=as_basis(nullspace, system.n))
     _check_arguments(system, method, rtol, atol, maxiter, guard)
-    _check_method(system, method, preconditioner)
+    _check_method(system, method, preconditioner, recycle)
     start = np.zeros(system.n) if x0 is None else as_vector(x0, system.n, "x0")
     if not np.any(system.b) and atol == 0:
-        return verify(
-            system, np.zeros(system.n, dtype=_double(system)), Reason.zero_rhs, rtol=rtol, method=method
-        )
+        zero = np.zeros(system.n, dtype=_double(system))
+        return verify(system, zero, Reason.zero_rhs, rtol=rtol, method=method, recycle=recycle)
     refused = _incompatible(system, rtol, atol) if system.symmetric else None
     if refused is not None:
         return refused
@@ -82,7 +81,7 @@ def solve(
     elif guard == "none" and not _is_auto(preconditioner):
         tries = tries[:1]  # what was asked for, and nothing else
     run = _Run(
-        system, start, rtol, atol, maxiter, timeout, restart, callback, asked=method != "auto", guard=guard
+        system, start, rtol, atol, maxiter, timeout, restart, callback, method != "auto", guard, recycle
     )
     found = run.over(tries)
     if found.converged or system.symmetric or system.nullspace is None:
@@ -97,7 +96,7 @@ class _Run:
 
     def __init__(
         self, system: LinearSystem, x0: np.ndarray, rtol: float, atol: float, maxiter: int | None, timeout: float | None,
-        restart: int, callback: Callback | None, asked: bool, guard: str,
+        restart: int | None, callback: Callback | None, asked: bool, guard: str, recycle: RecycleSpace | None,
     ) -> None:  # fmt: skip
         dtype = _double(system)
         cast = system.assembled and system.A.dtype != dtype  # an operator is taken as it is
@@ -107,7 +106,7 @@ class _Run:
         self.x, self.rtol, self.atol, self.restart = x0.astype(dtype), rtol, atol, restart
         self.maxiter = min(10 * system.n, 10_000) if maxiter is None else maxiter
         self.deadline = None if timeout is None else time.perf_counter() + timeout
-        self.callback, self.asked, self.guard = callback, asked, guard
+        self.callback, self.asked, self.guard, self.recycle = callback, asked, guard, recycle
         basis = system.null_basis() if system.symmetric else None
         self.project = None if basis is None else lambda v: v - basis @ (basis.conj().T @ v)
         self.b = self.system.b if self.project is None else self.project(self.system.b)
@@ -154,6 +153,7 @@ class _Run:
             self.system, outcome.x, outcome.reason, rtol=self.rtol, atol=self.atol, residual_norms=outcome.residual_norms,
             iterations=outcome.iterations, matvecs=outcome.matvecs, seconds_setup=set_up - began,
             seconds_solve=time.perf_counter() - set_up, method=attempt.method, preconditioner=M_name, detail=outcome.detail,
+            recycle=outcome.recycle,
         )  # fmt: skip
         if np.isfinite(found.residual) and found.residual * self.size <= np.linalg.norm(
             self.system.b - self.system.A @ self.x
@@ -166,14 +166,9 @@ class _Run:
         limits = Limits(
             target, self.size, self.maxiter, self.deadline, self.callback, learned and self.guard == "switch"
         )
-        A, operator = self.system.A, None if M.name == "none" else M
-        if method == "cg":
-            return cg(A, self.b, self.x, operator, limits, self.project)
-        if method == "fcg":
-            return flexible_cg(A, self.b, self.x, M, limits, 2 if M.linear else 10, self.project)
-        if method == "minres":
-            return minres(A, self.b, self.x, operator, limits)
-        return fgmres(A, self.b, self.x, operator, limits, self.restart)
+        return run_krylov(
+            method, self.system.A, self.b, self.x, M, limits, self.project, self.restart, self.recycle, self.system.layout
+        )  # fmt: skip
 
     def _direct(self) -> tuple[Outcome, str, float]:
         """Factor, solve, and refine while that helps; (outcome, name of the factorization, time when it was factored)."""
@@ -211,7 +206,7 @@ def _joined(first: Solution, second: Solution) -> Solution:
     return replace(
         better, iterations=first.iterations + second.iterations, matvecs=first.matvecs + second.matvecs,
         seconds_setup=first.seconds_setup + second.seconds_setup, seconds_solve=first.seconds_solve + second.seconds_solve,
-        residual_norms=[*first.residual_norms, *second.residual_norms[1:]],
+        recycle=second.recycle or first.recycle, residual_norms=[*first.residual_norms, *second.residual_norms[1:]],
         switched_at=first.iterations if first.switched_at is None else first.switched_at,
     )  # fmt: skip
 
@@ -260,14 +255,17 @@ def _check_arguments(
     check_nullspace(system)
 
 
-def _check_method(system: LinearSystem, method: str, preconditioner: Any) -> None:
+def _check_method(system: LinearSystem, method: str, preconditioner: Any, recycle: Any) -> None:
+    checked(recycle, system.n, system.dtype, system.layout)
+    if recycle is not None and method not in RECYCLING:
+        raise UsageError(f"recycle is for {' and '.join(RECYCLING)}, not for method={method!r}")
     if isinstance(preconditioner, str) and preconditioner not in ("auto", *NAMES):
         raise UsageError(
             f"preconditioner {preconditioner!r} is unknown; use auto, {', '.join(NAMES)}, or an object with @"
         )
     if method == "minres" and np.issubdtype(system.dtype, np.complexfloating):
         raise UsageError(f"minres is for real systems, this one is {system.dtype}; use method='fgmres'")
-    if method in ("cg", "fcg", "minres") and system.symmetric is False:
+    if method in ("cg", "fcg", "minres", "def_cg") and system.symmetric is False:
         raise UsageError(
             f"{method} needs a symmetric matrix, this one is not; use method='fgmres' or 'direct'"
         )
@@ -286,7 +284,8 @@ def _default(preconditioner: Any, method: str, system: LinearSystem) -> Any:
         return preconditioner
     if not system.assembled:
         return "none"
-    return {"cg": "amg", "fcg": "amg", "gmres": "ilu", "fgmres": "ilu"}.get(method, "none")
+    usual = {"cg": "amg", "fcg": "amg", "def_cg": "jacobi"}
+    return usual.get(method, "ilu" if method in ("gmres", "fgmres", "gcro_dr", "bicgstab") else "none")
 
 
 def _double(system: LinearSystem) -> np.dtype:

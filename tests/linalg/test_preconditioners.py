@@ -8,7 +8,7 @@ from scipy.sparse.linalg import aslinearoperator
 
 from pdeflow.errors import UsageError
 from pdeflow.linalg import Reason, linear_system, solve
-from pdeflow.linalg.preconditioners import NAMES, Preconditioner, build, probe
+from pdeflow.linalg.preconditioners import NAMES, Preconditioner, build, incomplete_cholesky, probe
 from pdeflow.models import LearnedVCycle
 
 from .conftest import darcy_system
@@ -138,3 +138,10 @@ def test_a_real_matrix_takes_a_complex_right_hand_side(method, name):
     assert solution.converged
     real, imaginary = (solve(A, part, method="direct").x for part in (b.real, b.imag))
     np.testing.assert_allclose(solution.x, real + 1j * imaginary, atol=1e-6 * np.abs(solution.x).max())
+
+
+def test_incomplete_cholesky_of_an_indefinite_matrix_is_refused_and_reads_no_foreign_memory():
+    pytest.importorskip("ilupp")
+    A = -sp.diags_array([-np.ones(99), 2 * np.ones(100), -np.ones(99)], offsets=[-1, 0, 1], format="csr")
+    with pytest.raises(UsageError, match="broke down"):
+        incomplete_cholesky(linear_system(A))

@@ -1,0 +1,103 @@
+"""What one solve hands to the next: a few vectors that span the slow part of the solution, and their images.
+
+Specification krylov_recycling.md, sections 3.2 and 3.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import scipy.linalg as la
+
+from pdeflow.errors import UsageError
+
+SAME = 1e-9
+"""Relative difference of A U g and C g, for a random g, below which C is taken to be A U still."""
+Space = Literal["x", "y"]
+
+
+@dataclass(frozen=True, eq=False)
+class RecycleSpace:
+    """Vectors carried from one system to the next.
+
+    Args:
+        U: Vectors, shape (n, k): corrections of x in the space "x", of M⁻¹ x in the space "y".
+        C: A U with orthonormal columns, for the matrix that made it, shape (n, k); None where it is not known.
+        layout: Name of the ordering of the unknowns, "" if unknown.
+        space: Where U lives; "y" needs k applications of the next preconditioner, "x" none.
+    """
+
+    U: np.ndarray
+    C: np.ndarray | None = None
+    layout: str = ""
+    space: Space = "x"
+
+    def unfit(self, n: int, dtype: Any, layout: str = "", space: Space = "x") -> str | None:
+        """Return why the vectors cannot serve a system, or None.
+
+        Args:
+            n: Its number of unknowns.
+            dtype: Its type.
+            layout: Its ordering of the unknowns.
+            space: Where the method that wants to use them keeps its vectors.
+        """
+        if self.U.shape[0] != n:
+            return f"it has {self.U.shape[0]} unknowns, the system {n}"
+        if self.layout and layout and self.layout != layout:
+            return f"A and U have different layouts ({layout} and {self.layout})"
+        if np.iscomplexobj(self.U) and not np.issubdtype(dtype, np.complexfloating):
+            return "it is complex, the system real"
+        return f"it lives in the space {self.space!r}, not {space!r}" if self.space != space else None
+
+
+def checked(recycle: Any, n: int, dtype: Any, layout: str, space: Space = "x") -> RecycleSpace | None:
+    """Return the space if it fits the system.
+
+    Args:
+        recycle: A RecycleSpace, or None.
+        n: Unknowns of the system.
+        dtype: Its type.
+        layout: Its ordering of the unknowns.
+        space: Where the method keeps its vectors.
+
+    Raises:
+        UsageError: If it is something else, or does not fit.
+    """
+    if recycle is None:
+        return None
+    if not isinstance(recycle, RecycleSpace):
+        raise UsageError(
+            f"recycle is a {type(recycle).__name__}; pass the recycle of an earlier Solution, or None"
+        )
+    reason = recycle.unfit(n, dtype, layout, space)
+    if reason is not None:
+        raise UsageError(f"the recycle space does not fit: {reason}; pass recycle=None to start afresh")
+    return recycle
+
+
+def columns_through(operator: Any, X: np.ndarray) -> np.ndarray:
+    """Apply a preconditioner to each column, for it takes one vector; column-major, shape of X.
+
+    Args:
+        operator: Anything with `operator @ vector`, or None for the identity.
+        X: Vectors, shape (n, k).
+    """
+    if operator is None or X.shape[1] == 0:
+        return np.array(X, order="F")
+    return np.asfortranarray(np.stack([operator @ x for x in X.T], axis=1))
+
+
+def still_holds(A: Any, recycle: RecycleSpace) -> bool:
+    """Whether A U = C for this A too, so that nothing need be recomputed: tested on one random combination.
+
+    Args:
+        A: Matrix of the system to solve.
+        recycle: The space that is carried over; costs one product with A where it has a C.
+    """
+    if recycle.C is None or recycle.space != "x" or recycle.C.shape[1] == 0:
+        return False
+    g = np.random.default_rng(0).standard_normal(recycle.C.shape[1])
+    image = recycle.C @ g
+    return bool(la.norm(A @ (recycle.U @ g) - image) <= SAME * la.norm(image))
