@@ -26,7 +26,7 @@ import yaml
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from pdeflow.data import import_neuralop
+from pdeflow.data import import_files
 from pdeflow.losses import relative_l2
 from pdeflow.models import TFNO
 
@@ -204,7 +204,7 @@ def main() -> None:
         "|---|---|---|---|---|---|",
     ]
     with tempfile.TemporaryDirectory() as folder:
-        dataset = import_neuralop(files, Path(folder, "darcy"))
+        dataset = import_files(files, Path(folder, "darcy"))
         ours = [
             [fit_ours(pair.ours, dataset, test, options.epochs, s) for s in options.seeds] for pair in PAIRS
         ]

@@ -34,16 +34,16 @@ def grid_errors(root: str, count: int = 20) -> np.ndarray:
     total = sum(split["count"] for split in manifest["splits"].values())
     wanted = np.unique(np.arange(count) * total // count)
     errors = []
-    for name, split in manifest["splits"].items():
+    for name in manifest["splits"]:
         data = kind(root, name, dtype=torch.float64)
-        for i in wanted[(wanted >= split["first_id"]) & (wanted < split["first_id"] + split["count"])]:
-            errors.append(_error(data, int(i), split["first_id"], recipe))
+        places = np.flatnonzero(np.isin(data.sample_ids, wanted))
+        errors += [_error(data, int(i), recipe) for i in places]
     return np.array(errors)
 
 
-def _error(data: Any, sample: int, first: int, recipe: dict[str, Any]) -> float:
-    """Compare one stored sample, given by its id, with the solution at twice the resolution."""
-    instance = data.problem.sample(seeds.generator(recipe["seed"], seeds.INPUTS, sample))
+def _error(data: Any, index: int, recipe: dict[str, Any]) -> float:
+    """Compare one stored sample, given by its place, with the solution at twice the resolution."""
+    instance = data.problem.sample(seeds.generator(recipe["seed"], seeds.INPUTS, int(data.sample_ids[index])))
     coarse, fine = (
         data.problem.layout(instance, resolution)
         for resolution in (
@@ -53,7 +53,7 @@ def _error(data: Any, sample: int, first: int, recipe: dict[str, Any]) -> float:
         )
     )
     answer = data.problem.compute(instance, fine, partial(solve, method="direct", rtol=1e-10))
-    stored = data[sample - first]["u"].numpy()
+    stored = data[index]["u"].numpy()
     values = (
         stored.T if isinstance(coarse, Mesh) else stored.reshape(-1, *coarse.shape)
     )  # (channels, *points)

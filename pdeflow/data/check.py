@@ -57,6 +57,9 @@ def _check_shard(root: Path, entry: Mapping[str, Any], manifest: Mapping[str, An
         lines.append(
             f"{path}: grid {shard.grid.shape} at {shard.grid.location}s, expected {manifest['grid']}"
         )
+    flags = getattr(shard, "augmented", ""), manifest.get("augmented", "")
+    if flags[0] != flags[1]:
+        lines.append(f"{path}: augmented is {flags[0]!r}, the manifest says {flags[1]!r}; never mix the two")
     if shard.problem != manifest["problem"]:
         lines.append(f"{path}: problem {shard.problem}, expected {manifest['problem']}")
     return lines + _check_verdicts(path, shard, manifest.get("rtol"))

@@ -36,6 +36,7 @@ class PDEDataset(Dataset[dict[str, Any]]):
         grid: Grid of the fields.
         info: The manifest.
         scalars: Parameters of the samples by name, shape (N,).
+        sample_ids: Numbers of the samples, shape (N,), int64; not in order where neighbours were made similar.
         times: Times of the frames.
 
     Raises:
@@ -54,11 +55,14 @@ class PDEDataset(Dataset[dict[str, Any]]):
         self.scalars = {
             name: np.concatenate([part.scalars[name] for part in parts]) for name in parts[0].scalars
         }
+        self.sample_ids = np.concatenate([part.samples["sample_id"] for part in parts])
         inputs = [list(part.inputs.values()) for part in parts]
         self._a = _stack([[values[:, None] for values in fields] for fields in inputs], dtype)
         outputs = [list(part.outputs.values()) for part in parts]
         single = len(self.times) == 1
-        self._u = _stack([[values[:, None] if single else values for values in fields] for fields in outputs], dtype)
+        self._u = _stack(
+            [[values[:, None] if single else values for values in fields] for fields in outputs], dtype
+        )
 
     @cached_property
     def problem(self) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ SAMPLE_COLUMNS = {
 
 
 def write_aside(path: Path, write: Callable[[h5py.File], None]) -> str:
-    """Write a file aside, mark it complete, then rename it.
+    """Fill a file in memory, mark it complete, write it aside, then rename it.
+
+    HDF5 itself never meets a full disk: its library would complain at every open object, and crash when the process ends.
 
     Args:
         path: File to write; its folder is made.
@@ -32,16 +35,19 @@ def write_aside(path: Path, write: Callable[[h5py.File], None]) -> str:
     Returns:
         The file's sha256.
     """
+    with h5py.File(path.name, "w", libver=("earliest", "v110"), driver="core", backing_store=False) as file:
+        write(file)
+        file.attrs["complete"] = True
+        file.flush()
+        image = file.id.get_file_image()
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    aside = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")
     try:
-        with h5py.File(aside, "w", libver=("earliest", "v110")) as file:
-            write(file)
-            file.attrs["complete"] = True
+        aside.write_bytes(image)
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
-    return sha256(path)
+    return hashlib.sha256(image).hexdigest()
 
 
 def create(file: h5py.File, name: str, values: np.ndarray, *, ragged: bool = False) -> h5py.Dataset:
@@ -56,7 +62,11 @@ def create(file: h5py.File, name: str, values: np.ndarray, *, ragged: bool = Fal
     if not values.size:
         return file.create_dataset(name, data=values, track_times=False)
     row = math.prod(values.shape[1:]) * values.itemsize
-    chunks = (min(len(values), max(CHUNK_BYTES // row, 1)), *values.shape[1:]) if ragged else chunk_shape(values.shape, values.itemsize)
+    chunks = (
+        (min(len(values), max(CHUNK_BYTES // row, 1)), *values.shape[1:])
+        if ragged
+        else chunk_shape(values.shape, values.itemsize)
+    )
     return file.create_dataset(
         name, data=values, chunks=chunks, compression="gzip",
         compression_opts=4, shuffle=True, fletcher32=True, track_times=False,
@@ -80,7 +90,9 @@ def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     return tuple(chunk)
 
 
-def write_columns(file: h5py.File, scalars: Mapping[str, np.ndarray], samples: Mapping[str, np.ndarray]) -> None:
+def write_columns(
+    file: h5py.File, scalars: Mapping[str, np.ndarray], samples: Mapping[str, np.ndarray]
+) -> None:
     """Write parameters and verdicts, one entry a sample.
 
     Args:

@@ -84,10 +84,10 @@ def build_manifest(root: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     manifest = {
         "format": FORMAT, "name": first.name, "problem": first.problem, "equation": first.equation,
         **tally.place(), "fields": {name: _field_entry(first, name, m) for name, m in tally.moments.items()},
-        "splits": splits, "seed": first.seed, "residual": _range(tally.residuals), "iterations": _range(tally.iterations),
+        "splits": splits, "seed": first.seed, **tally.flag(), "residual": _range(tally.residuals), "iterations": _range(tally.iterations),
         "bytes": tally.size, **facts,
     }  # fmt: skip
-    _write(root / "stats.yaml", yaml.safe_dump(statistics(tally.moments), sort_keys=False))
+    _write(root / "stats.yaml", yaml.safe_dump(statistics(tally.moments, tally.changes), sort_keys=False))
     _write(root / "manifest.json", json.dumps(manifest, indent=2) + "\n")
     return manifest
 
@@ -100,6 +100,7 @@ class _Tally:
     points: list[int] = field(default_factory=list)
     cells: list[int] = field(default_factory=list)
     moments: dict[str, dict[str, float]] = field(default_factory=dict)
+    changes: dict[str, dict[str, float]] = field(default_factory=dict)
     residuals: list[float] = field(default_factory=list)
     iterations: list[float] = field(default_factory=list)
     size: int = 0
@@ -114,12 +115,23 @@ class _Tally:
             self.cells += [len(mesh.cells) for mesh in shard.meshes]
         for name, values in shard.fields.items():
             self.moments[name] = merge(self.moments.get(name), moments(values))
+        for name, values in (
+            shard.outputs.items() if isinstance(shard, Shard) and len(shard.times) > 1 else ()
+        ):
+            self.changes[name] = merge(
+                self.changes.get(name), moments(np.diff(values.astype(np.float64), axis=1))
+            )
         self.residuals += list(shard.samples.get("residual_rel", ()))
         self.iterations += list(shard.samples.get("iterations", ()))
         self.size += path.stat().st_size
-        first_id = int(shard.samples["sample_id"][0])
+        first_id = int(shard.samples["sample_id"].min())
         file = path.relative_to(root).as_posix()
         return {"file": file, "sha256": sha256(path), "count": shard.count, "first_id": first_id}
+
+    def flag(self) -> dict[str, Any]:
+        """Return the entry of the manifest that says that the samples are no draws; empty where they are."""
+        augmented = self.first.augmented if isinstance(self.first, Shard) else ""
+        return {"augmented": augmented} if augmented else {}
 
     def place(self) -> dict[str, Any]:
         """Return the entry of the manifest that says where the values live."""
@@ -128,14 +140,24 @@ class _Tally:
             return {} if first is None else {"grid": _grid_entry(first)}
         mesh, shared = first.meshes[0], len(first.meshes) == 1
         spans = {"points": [min(self.points), max(self.points)], "cells": [min(self.cells), max(self.cells)]}
-        return {"mesh": {"cell_type": mesh.cell_type, "dim": mesh.dim, "shared": shared, **spans, "tags": sorted(mesh.facet_tags)}}
+        return {
+            "mesh": {
+                "cell_type": mesh.cell_type,
+                "dim": mesh.dim,
+                "shared": shared,
+                **spans,
+                "tags": sorted(mesh.facet_tags),
+            }
+        }
 
 
 def _same_kind(path: Path, shard: Shard | MeshShard, first: Shard | MeshShard) -> None:
     """Refuse a shard of another dataset."""
     if type(shard) is not type(first):
-        raise DataError(f"{path} holds a {type(shard).__name__}, the shards before it a {type(first).__name__}; use another --out")
-    place = () if isinstance(shard, MeshShard) else ("grid", "times", "mapped")
+        raise DataError(
+            f"{path} holds a {type(shard).__name__}, the shards before it a {type(first).__name__}; use another --out"
+        )
+    place = () if isinstance(shard, MeshShard) else ("grid", "times", "mapped", "augmented")
     for what in ("name", *place, "problem", "seed"):
         if getattr(shard, what) != getattr(first, what):
             found, expected = getattr(shard, what), getattr(first, what)
@@ -146,7 +168,11 @@ def _same_kind(path: Path, shard: Shard | MeshShard, first: Shard | MeshShard) -
 
 def _grid_entry(shard: Shard) -> dict[str, Any]:
     grid = shard.grid
-    entry = {"shape": list(grid.shape), "bounds": [list(ends) for ends in grid.bounds], "location": grid.location}
+    entry = {
+        "shape": list(grid.shape),
+        "bounds": [list(ends) for ends in grid.bounds],
+        "location": grid.location,
+    }
     if shard.mapped:
         entry["mapped"] = True
     return entry | ({"times": list(shard.times)} if len(shard.times) > 1 else {})
@@ -188,17 +214,29 @@ def merge(one: Mapping[str, float] | None, two: Mapping[str, float]) -> dict[str
     }
 
 
-def statistics(merged: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Return mean, std and rms of every field in The Well's layout; a steady field has no change in time."""
-    std = {name: (m["m2"] / m["count"]) ** 0.5 for name, m in merged.items()}
-    return {
-        "mean": {name: m["mean"] for name, m in merged.items()},
-        "std": std,
-        "rms": {name: (std[name] ** 2 + m["mean"] ** 2) ** 0.5 for name, m in merged.items()},
-        "mean_delta": dict.fromkeys(merged, 0.0),
-        "std_delta": dict.fromkeys(merged, 0.0),
-        "rms_delta": dict.fromkeys(merged, 0.0),
-    }
+def statistics(
+    merged: Mapping[str, Mapping[str, float]], changes: Mapping[str, Mapping[str, float]] | None = None
+) -> dict[str, dict[str, float]]:
+    """Return mean, std and rms of every field, and of its change from frame to frame, in The Well's layout.
+
+    Args:
+        merged: Moments of the values by field.
+        changes: Moments of the changes of the fields that have frames; all others do not change.
+
+    Returns:
+        Six tables: "mean", "std", "rms", "mean_delta", "std_delta", "rms_delta".
+    """
+    still = {"count": 1, "mean": 0.0, "m2": 0.0}
+    tables: dict[str, dict[str, float]] = {}
+    for suffix, found in (
+        ("", merged),
+        ("_delta", {name: (changes or {}).get(name, still) for name in merged}),
+    ):
+        std = {name: (m["m2"] / m["count"]) ** 0.5 for name, m in found.items()}
+        tables[f"mean{suffix}"] = {name: m["mean"] for name, m in found.items()}
+        tables[f"std{suffix}"] = std
+        tables[f"rms{suffix}"] = {name: (std[name] ** 2 + m["mean"] ** 2) ** 0.5 for name, m in found.items()}
+    return tables
 
 
 def _range(values: Sequence[float]) -> dict[str, float | None]:
@@ -244,4 +282,8 @@ def place(manifest: Mapping[str, Any]) -> str:
         return f"{whose}, {', '.join(sorted(counts, reverse=True))} ({mesh['cell_type']})"
     frames = len(manifest["grid"].get("times", ()))
     shape = " x ".join(map(str, manifest["grid"]["shape"]))
-    return shape + (f", {frames} frames" if frames else "") + (", curvilinear" if manifest["grid"].get("mapped") else "")
+    return (
+        shape
+        + (f", {frames} frames" if frames else "")
+        + (", curvilinear" if manifest["grid"].get("mapped") else "")
+    )

@@ -28,6 +28,7 @@ class MeshDataset(Dataset[dict[str, Any]]):
     Attributes:
         info: The manifest.
         scalars: Parameters of the samples by name, shape (N,).
+        sample_ids: Numbers of the samples, shape (N,), int64; not in order where neighbours were made similar.
 
     Raises:
         UsageError: If the dataset or the split is not there, or its samples are on a grid.
@@ -44,6 +45,7 @@ class MeshDataset(Dataset[dict[str, Any]]):
         self.scalars = {
             name: np.concatenate([part.scalars[name] for part in parts]) for name in parts[0].scalars
         }
+        self.sample_ids = np.concatenate([part.samples["sample_id"] for part in parts])
 
     @cached_property
     def problem(self) -> Any:
@@ -68,7 +70,15 @@ class MeshDataset(Dataset[dict[str, Any]]):
 
         def channels(fields: Any) -> Tensor:
             columns = [torch.from_numpy(values[sample]) for values in fields.values()]
-            return torch.stack(columns, dim=-1).to(self.dtype) if columns else points.new_zeros(len(points), 0).to(self.dtype)
+            return (
+                torch.stack(columns, dim=-1).to(self.dtype)
+                if columns
+                else points.new_zeros(len(points), 0).to(self.dtype)
+            )
 
-        return {"x": points.to(self.dtype), "a": channels(part.inputs), "u": channels(part.outputs), "index": index}
-
+        return {
+            "x": points.to(self.dtype),
+            "a": channels(part.inputs),
+            "u": channels(part.outputs),
+            "index": index,
+        }

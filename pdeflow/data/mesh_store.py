@@ -88,7 +88,9 @@ def write_mesh_shard(path: Path, shard: MeshShard) -> str:
                     f"{path.name}: field {name!r} of sample {i} has shape {values.shape}, its mesh {len(shard.mesh(i).points)} points"
                 )
             if nonfinite(values[None]).size:
-                raise DataError(f"{path.name}: field {name!r} of sample {i} is not finite; nothing was written")
+                raise DataError(
+                    f"{path.name}: field {name!r} of sample {i} is not finite; nothing was written"
+                )
 
     def write(file: h5py.File) -> None:
         first = shard.meshes[0]
@@ -137,7 +139,7 @@ def read_mesh_shard(file: h5py.File, path: Path) -> MeshShard:
         Its samples.
 
     Raises:
-        DataError: If a value is not finite.
+        DataError: If a value is not finite, or no floating-point number.
         KeyError: If a part is missing.
     """
     meshes = [_mesh(file, i) for i in range(len(file["mesh_offsets/points"]) - 1)]
@@ -147,10 +149,14 @@ def read_mesh_shard(file: h5py.File, path: Path) -> MeshShard:
 
     def split(name: str) -> list[np.ndarray]:
         values = file[f"fields/{name}"][()]
+        if values.dtype.kind != "f":
+            raise DataError(f"{path}: field {name!r} has dtype {values.dtype}, expected float32 or float64")
         parts = [values[start:end] for start, end in pairwise(cuts)]
         bad = [i for i, part in enumerate(parts) if nonfinite(part[None]).size]
         if bad:
-            raise DataError(f"{path}: field {name!r} is not finite in {len(bad)} of {count} samples, first in sample {bad[0]}")
+            raise DataError(
+                f"{path}: field {name!r} is not finite in {len(bad)} of {count} samples, first in sample {bad[0]}"
+            )
         return parts
 
     seed = int(file.attrs["root_seed"])
@@ -174,7 +180,9 @@ def _mesh(file: h5py.File, sample: int) -> Mesh:
     mesh = Mesh(rows("points"), rows("cells"), kind)
     number = {tuple(facet): i for i, facet in enumerate(mesh.facets.tolist())}
     tags = {
-        tag: torch.tensor(sorted(number[tuple(f)] for f in rows(f"facet_tags/{tag}").tolist()), dtype=torch.int64)
+        tag: torch.tensor(
+            sorted(number[tuple(f)] for f in rows(f"facet_tags/{tag}").tolist()), dtype=torch.int64
+        )
         for tag in file.get("mesh/facet_tags", {})
     }
     return Mesh(mesh.points, mesh.cells, mesh.cell_type, facet_tags=tags)

@@ -66,18 +66,34 @@ def _read(file: h5py.File, path: Path) -> Shard | MeshShard:
     shape = next(iter(outputs.values())).shape[2:]
     if len(times) == 1:
         outputs = {name: values[:, 0] for name, values in outputs.items()}
-    bounds = tuple((float(low), float(high)) for low, high in file.attrs["grid_bounds"])
-    periodic = tuple(bool(wraps) for wraps in file.attrs["grid_periodic"])
     seed = int(file.attrs["root_seed"])
-    location: Any = str(file.attrs["grid_location"])  # Grid refuses what is neither "cell" nor "node"
+    grid: Any = grid_of(file, shape)  # the attributes are there, they were asked for above
     return Shard(
-        name=str(file.attrs["dataset_name"]), grid=Grid(shape, bounds, periodic, location),
+        name=str(file.attrs["dataset_name"]), grid=grid,
         inputs=inputs, outputs=outputs, samples={name: column[()] for name, column in file.get("samples", {}).items()},
         problem=json.loads(file.attrs["problem"]), equation=str(file.attrs["equation"]),
         units={name: str(file["t0_fields"][name].attrs["units"]) for name in [*inputs, *outputs]},
         seed=None if seed < 0 else seed, scalars={name: column[()] for name, column in file["scalars"].items()},
-        times=times, mapped=file.attrs.get("layout") == "mapped",
+        times=times, mapped=file.attrs.get("layout") == "mapped", augmented=str(file.attrs.get("augmented", "")),
     )  # fmt: skip
+
+
+def grid_of(file: h5py.File, shape: tuple[int, ...]) -> Grid | None:
+    """Return the grid that the attributes of a file describe, or None where there are none.
+
+    Args:
+        file: Open file.
+        shape: Number of values per axis.
+
+    Raises:
+        ValueError: If the attributes make no grid.
+    """
+    if any(name not in file.attrs for name in GRID):
+        return None
+    bounds = tuple((float(low), float(high)) for low, high in file.attrs["grid_bounds"])
+    periodic = tuple(bool(wraps) for wraps in file.attrs["grid_periodic"])
+    location: Any = str(file.attrs["grid_location"])  # Grid refuses what is neither "cell" nor "node"
+    return Grid(shape, bounds, periodic, location)
 
 
 def _field(file: h5py.File, path: Path, name: str) -> np.ndarray:
@@ -94,6 +110,10 @@ def _field(file: h5py.File, path: Path, name: str) -> np.ndarray:
         raise DataError(
             f"{path}: field {name!r} is damaged in sample {first} (checksum); {REMEDY}"
         ) from error
+    if values.dtype.kind != "f":
+        raise DataError(
+            f"{path}: field {name!r} has dtype {values.dtype}, expected float32 or float64; {REMEDY}"
+        )
     bad = nonfinite(values)
     if bad.size:
         raise DataError(

@@ -41,6 +41,8 @@ class Shard:
         origin: Where the fields come from, added to their long names; "" for our own.
         times: Times of the frames, T entries; one for a steady problem.
         mapped: Whether the grid holds the indices of a curvilinear one, whose points are the inputs x, y (and z).
+        augmented: How the samples were derived from others instead of drawn from the problem, e.g. "operator_action"; "" for
+            draws.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Shard:
     origin: str = ""
     times: tuple[float, ...] = (0.0,)
     mapped: bool = False
+    augmented: str = ""
 
     @property
     def fields(self) -> dict[str, np.ndarray]:
@@ -119,7 +122,7 @@ def _write_header(file: h5py.File, shard: Shard) -> None:
         simulation_parameters=[], pdeflow_format=FORMAT, equation=shard.equation, grid_location=grid.location,
         grid_bounds=np.array(grid.bounds), grid_periodic=np.array(grid.periodic), problem=json.dumps(shard.problem),
         root_seed=-1 if shard.seed is None else shard.seed, input_fields=list(shard.inputs), output_fields=list(shard.outputs),
-        layout="mapped" if shard.mapped else "grid",
+        layout="mapped" if shard.mapped else "grid", **({"augmented": shard.augmented} if shard.augmented else {}),
     )  # fmt: skip
     dimensions = file.create_group("dimensions")
     dimensions.attrs["spatial_dims"] = axes
@@ -127,7 +130,9 @@ def _write_header(file: h5py.File, shard: Shard) -> None:
     annotate(time, sample_varying=False, time_varying=True, units="1")
     for k, axis in enumerate(axes):
         coordinate = dimensions.create_dataset(axis, data=grid.axis(k).numpy())
-        annotate(coordinate, sample_varying=False, time_varying=False, units="1", long_name=f"coordinate {axis}")
+        annotate(
+            coordinate, sample_varying=False, time_varying=False, units="1", long_name=f"coordinate {axis}"
+        )
     walls = file.create_group("boundary_conditions")
     for k, axis in enumerate(axes):
         kind = "PERIODIC" if grid.periodic[k] else "WALL"
@@ -146,7 +151,9 @@ def _write_fields(file: h5py.File, shard: Shard) -> None:
     origin = f", {shard.origin}" if shard.origin else ""
     for name, values in shard.fields.items():
         steady = name in shard.inputs
-        data = create(file, f"t0_fields/{name}", values[:, None] if not steady and len(shard.times) == 1 else values)
+        data = create(
+            file, f"t0_fields/{name}", values[:, None] if not steady and len(shard.times) == 1 else values
+        )
         annotate(
             data, dim_varying=[True] * shard.grid.ndim, sample_varying=True, time_varying=not steady,
             units=shard.units.get(name, "1"), long_name=f"{'input' if steady else 'solution'} {name}{origin}",

@@ -21,7 +21,9 @@ Frame = tuple[str, Mesh, dict[str, np.ndarray], bool]
 """File stem, mesh, values by name, and whether they live in cells."""
 
 
-def export_vtu(root: str | Path, out: str | Path, split: str = "test", count: int | None = None) -> list[Path]:
+def export_vtu(
+    root: str | Path, out: str | Path, split: str = "test", count: int | None = None
+) -> list[Path]:
     """Write samples of a dataset as VTU files with all their fields.
 
     Args:
@@ -83,17 +85,23 @@ def _mesh(shard: Shard, sample: int) -> tuple[Mesh, np.ndarray | None, bool]:
         from pdeflow.geometry.structured_mesh import structured_mesh
 
         x = np.stack([shard.inputs[name][sample] for name in "xyz"[: grid.ndim]], axis=-1)
-        mesh, ids = structured_mesh(MappedGrid(torch.from_numpy(x), grid.periodic), "quad" if grid.ndim == 2 else "hex")
+        mesh, ids = structured_mesh(
+            MappedGrid(torch.from_numpy(x), grid.periodic), "quad" if grid.ndim == 2 else "hex"
+        )
         order = np.empty(mesh.n_points, dtype=np.int64)
         order[ids.reshape(-1).numpy()] = np.arange(grid.size)
         return mesh, order, False
     if grid.ndim == 1:
-        raise UsageError("a grid of one axis has no surface to show in ParaView; use the arrays of PDEDataset")
+        raise UsageError(
+            "a grid of one axis has no surface to show in ParaView; use the arrays of PDEDataset"
+        )
     if grid.location == "cell":
         return Mesh.from_grid(grid, "quad" if grid.ndim == 2 else "hex"), None, True
     lengths = [low + h * n for (low, _), h, n in zip(grid.bounds, grid.spacing(), grid.shape, strict=True)]
     shape = [n if p else n - 1 for n, p in zip(grid.shape, grid.periodic, strict=True)]
-    upper = [end if p else high for end, (_, high), p in zip(lengths, grid.bounds, grid.periodic, strict=True)]
+    upper = [
+        end if p else high for end, (_, high), p in zip(lengths, grid.bounds, grid.periodic, strict=True)
+    ]
     mesh = Mesh.box(shape, [low for low, _ in grid.bounds], upper, "quad" if grid.ndim == 2 else "hex")
     nodes = np.arange(grid.size).reshape(grid.shape)  # a periodic axis shows its first node again at its end
     for k, periodic in enumerate(grid.periodic):

@@ -6,7 +6,8 @@ import torch
 from pdeflow.data.manifest import build_manifest
 from pdeflow.generation import Recipe
 from pdeflow.generation.chains import write_chain
-from pdeflow.problems import Darcy
+from pdeflow.problems import Darcy, Heat
+from tests.data.writing import write
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,14 @@ def made(tmp_path_factory):
     for chain in recipe.chains():
         write_chain(root, recipe, chain, "direct", lambda iterations: None)
     build_manifest(root, {"rtol": 1e-8, "solver": "sparse direct", "seconds": 1.0, "versions": {}})
+    return root
+
+
+@pytest.fixture(scope="session")
+def heat(tmp_path_factory):
+    """Five trajectories of four frames on 12 x 10 periodic nodes: 3 train (two shards), 2 test."""
+    root = tmp_path_factory.mktemp("heat")
+    write(root, Heat(frames=4, modes=4), (12, 10))
     return root
 
 

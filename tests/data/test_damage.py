@@ -54,6 +54,14 @@ def change_a_value(path):
         file["t0_fields/u"][0, 0, 3, 4] *= 1.01
 
 
+def change_the_type(path):
+    with h5py.File(path, "r+") as file:
+        values, attributes = file["t0_fields/u"][()], dict(file["t0_fields/u"].attrs)
+        del file["t0_fields/u"]
+        file["t0_fields/u"] = (100 * values).astype(np.int16)
+        file["t0_fields/u"].attrs.update(attributes)
+
+
 def remove(path):
     path.unlink()
 
@@ -71,6 +79,7 @@ DAMAGES = [
     (put_a_nan, "'u' is not finite in 1 of 2 samples, first in sample 1"),
     (raise_the_format, "format 99, this pdeflow reads up to 1"),
     (change_a_value, "sha256 differs"),
+    (change_the_type, "'u' has dtype int16, expected float32 or float64"),
     (remove, "missing"),
     (replace_by_text, "damaged"),
 ]

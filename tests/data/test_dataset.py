@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from pdeflow.data import PDEDataset
+from pdeflow.data import MeshDataset, PDEDataset
+from pdeflow.data.manifest import build_manifest
 from pdeflow.data.reading import read_shard
 from pdeflow.errors import DataError, UsageError
-from pdeflow.problems import Darcy
+from pdeflow.generation.chains import write_chain
+from pdeflow.problems import Darcy, StarPoisson
+from tests.data.writing import write
 
 
 def test_samples_come_in_the_order_of_their_numbers(made):
@@ -20,6 +23,21 @@ def test_samples_come_in_the_order_of_their_numbers(made):
     assert sample["index"] == 5
     assert torch.equal(sample["a"], a[5])
     assert torch.equal(sample["u"], u[5])
+
+
+def test_samples_know_their_numbers_where_a_chain_is_sorted(tmp_path):
+    for problem, resolution, kind in ((Darcy(), (8, 8), PDEDataset), (StarPoisson(), 0.3, MeshDataset)):
+        plain, mixed = tmp_path / kind.__name__ / "plain", tmp_path / kind.__name__ / "mixed"
+        recipe = write(plain, problem, resolution)
+        order = {0: [2, 0], 1: [1], 2: [4, 3]}  # ids by chain
+        for chain in recipe.chains():
+            write_chain(mixed, recipe, chain, "direct", lambda iterations: None, order[chain.index])
+        build_manifest(mixed, {})
+        one, two = kind(plain, "train"), kind(mixed, "train")
+        assert (one.sample_ids.tolist(), two.sample_ids.tolist()) == ([0, 1, 2], [2, 0, 1])
+        assert kind(mixed, "test").sample_ids.tolist() == [4, 3]
+        for place, number in enumerate(two.sample_ids):
+            assert torch.equal(two[place]["u"], one[int(number)]["u"])
 
 
 def test_the_problem_comes_back_equal(made):

@@ -9,32 +9,23 @@ import torch
 from pdeflow import seeds
 from pdeflow.data import MeshDataset, PDEDataset, check, describe, export_vtu
 from pdeflow.data.datamodule import PDEDataModule
-from pdeflow.data.manifest import build_manifest
 from pdeflow.data.reading import read_shard
 from pdeflow.errors import DataError, UsageError
-from pdeflow.generation import Recipe
-from pdeflow.generation.chains import write_chain
-from pdeflow.generation.samples import solve_sample
+from pdeflow.generation.samples import solve_sample, solvers_of
 from pdeflow.problems import Burgers, Heat, PipeFlow, PolygonHeat, SlottedPlate, SpongeHelmholtz, StarPoisson
+from tests.data.writing import write
 
 
-def write(root, problem, resolution=None, count=3):
-    grid, h = (resolution, None) if isinstance(resolution, tuple) else (None, resolution)
-    recipe = Recipe.of(problem, None, {"train": count, "test": 2}, grid, h=h, seed=3, method="direct", rtol=problem.rtol, chain_length=2)
-    for chain in recipe.chains():
-        write_chain(root, recipe, chain, "direct", lambda iterations: None)
-    build_manifest(root, {"rtol": recipe.rtol, "solver": "sparse direct", "seconds": 1.0, "versions": {}})
-    return recipe
-
-
-@pytest.mark.parametrize("problem", [StarPoisson(), PolygonHeat(modes=4), SlottedPlate()], ids=lambda p: type(p).__name__)
+@pytest.mark.parametrize(
+    "problem", [StarPoisson(), PolygonHeat(modes=4), SlottedPlate()], ids=lambda p: type(p).__name__
+)
 def test_samples_on_meshes_come_back_bit_for_bit(problem, tmp_path):
     recipe = write(tmp_path, problem, problem.resolution)
     assert check(tmp_path) == []
     data = MeshDataset(tmp_path, "train", dtype=torch.float64)
     assert len(data) == 3
     for i in range(3):
-        sample, found = solve_sample(problem, recipe, "direct", i), data[i]
+        sample, found = solve_sample(problem, recipe, solvers_of(problem, recipe, "direct"), i), data[i]
         mesh = data.mesh(i)
         assert mesh.fingerprint == sample.layout.fingerprint  # points, cells and every named facet
         np.testing.assert_array_equal(found["u"][:, 0], sample.outputs["u"])
@@ -55,7 +46,9 @@ def test_batches_of_meshes_are_padded_and_masked(tmp_path):
         assert bool((batch["u"][~batch["mask"]] == 0).all())
         for row, index in enumerate(batch["index"].tolist()):
             inside = batch["mask"][row]
-            torch.testing.assert_close(batch["u"][row][inside], module._split("train")[index]["u"], atol=0, rtol=0)
+            torch.testing.assert_close(
+                batch["u"][row][inside], module._split("train")[index]["u"], atol=0, rtol=0
+            )
             sizes.append(int(inside.sum()))
     assert len(sizes) == 3
     assert len(set(sizes)) > 1
@@ -88,7 +81,7 @@ def test_frames_are_channels_in_the_order_of_the_times(tmp_path):
     recipe = write(tmp_path, problem, (32,))
     data = PDEDataset(tmp_path, "train", dtype=torch.float64)
     assert data.times == problem.times == pytest.approx((0.0, 0.1 / 3, 0.2 / 3, 0.1))
-    sample = solve_sample(problem, recipe, "direct", 1)
+    sample = solve_sample(problem, recipe, solvers_of(problem, recipe, "direct"), 1)
     np.testing.assert_array_equal(data[1]["u"], sample.outputs["u"])
     np.testing.assert_array_equal(data[1]["u"][0], data[1]["a"][0])
     assert describe(tmp_path)["fields"]["u"]["shape"] == (5, 4, 32)
@@ -98,7 +91,7 @@ def test_the_points_of_a_curvilinear_grid_are_its_first_inputs(tmp_path):
     problem = PipeFlow()
     recipe = write(tmp_path, problem, (24, 6), count=2)
     shard = read_shard(tmp_path / "data" / "train" / f"{recipe.name}-00000.hdf5")
-    sample = solve_sample(problem, recipe, "direct", 1)
+    sample = solve_sample(problem, recipe, solvers_of(problem, recipe, "direct"), 1)
     assert shard.mapped
     x = np.stack([shard.inputs["x"][1], shard.inputs["y"][1]], axis=-1)
     np.testing.assert_array_equal(x, sample.layout.coordinates())
@@ -121,7 +114,14 @@ def turn_a_cell(file):
     file["mesh/cells"][3] = file["mesh/cells"][3][::-1]
 
 
-@pytest.mark.parametrize("harm", [damage_points, damage_values, drop_offsets, turn_a_cell])
+def change_the_type(file):
+    values, attributes = file["fields/u"][()], dict(file["fields/u"].attrs)
+    del file["fields/u"]
+    file["fields/u"] = values.astype(complex)
+    file["fields/u"].attrs.update(attributes)
+
+
+@pytest.mark.parametrize("harm", [damage_points, damage_values, drop_offsets, turn_a_cell, change_the_type])
 def test_a_damaged_mesh_shard_gives_one_line_with_its_name(harm, tmp_path):
     recipe = write(tmp_path, SlottedPlate(), 0.1)
     path = tmp_path / "data" / "train" / f"{recipe.name}-00000.hdf5"
@@ -143,7 +143,7 @@ def test_files_for_paraview_hold_the_fields_at_their_places(tmp_path):
         name = type(problem).__name__.lower()
         recipe = write(tmp_path / name, problem, resolution, count=1)
         files = export_vtu(tmp_path / name, tmp_path / "vtu", "train")
-        sample = solve_sample(problem, recipe, "direct", 0)
+        sample = solve_sample(problem, recipe, solvers_of(problem, recipe, "direct"), 0)
         instance = problem.sample(seeds.generator(3, seeds.INPUTS, 0))
         found = meshio.read(files[-1])
         x = torch.from_numpy(found.points[:, :2].copy())
@@ -156,6 +156,8 @@ def test_files_for_paraview_hold_the_fields_at_their_places(tmp_path):
             np.testing.assert_allclose(found.point_data["u0"], instance.fields["u0"].at(x), atol=1e-13)
         else:
             centres = x[torch.from_numpy(found.cells_dict["quad"])].mean(1)
-            np.testing.assert_allclose(found.cell_data_dict["k"]["quad"], instance.fields["k"].at(centres), rtol=1e-12)
+            np.testing.assert_allclose(
+                found.cell_data_dict["k"]["quad"], instance.fields["k"].at(centres), rtol=1e-12
+            )
     with pytest.raises(UsageError, match="exists"):
         export_vtu(tmp_path / "heat", tmp_path / "vtu", "train")

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from pdeflow.data import describe
 from pdeflow.data.hdf5 import sha256
-from pdeflow.data.manifest import build_manifest, merge, moments, read_manifest
+from pdeflow.data.manifest import build_manifest, merge, moments, read_manifest, statistics
 from pdeflow.data.reading import read_shard
 from pdeflow.errors import DataError, UsageError
+from pdeflow.problems import StarPoisson
+from tests.data.writing import write
 
 numbers = st.lists(
     st.floats(-1e6, 1e6).map(lambda x: round(x, 6)), min_size=1, max_size=30
@@ -37,6 +39,43 @@ def test_statistics_equal_a_direct_computation_over_all_shards(made):
         for kind, value in expected.items():
             assert stats[kind][name] == pytest.approx(value, rel=1e-12)
         assert stats["std_delta"][name] == 0.0
+
+
+def test_statistics_of_trajectories_and_of_their_changes_equal_a_direct_computation(heat):
+    with_frames = [read_shard(path) for path in sorted(heat.glob("data/*/*.hdf5"))]
+    stats = yaml.safe_load((heat / "stats.yaml").read_text())
+    u = np.concatenate([shard.outputs["u"] for shard in with_frames])
+    u0 = np.concatenate([shard.inputs["u0"] for shard in with_frames])
+    assert u.shape == (5, 4, 12, 10)
+    for suffix, tables in (
+        ("", {"u": u, "u0": u0}),
+        ("_delta", {"u": u[:, 1:] - u[:, :-1], "u0": np.zeros(1)}),
+    ):
+        for name, x in tables.items():
+            for kind, value in (("mean", x.mean()), ("std", x.std()), ("rms", np.sqrt((x**2).mean()))):
+                assert stats[kind + suffix][name] == pytest.approx(value, rel=1e-6, abs=1e-12)
+    assert stats["std_delta"]["u"] > 0
+
+
+def test_statistics_on_meshes_count_every_point_once(tmp_path):
+    write(tmp_path, StarPoisson(), 0.2)
+    meshed = [read_shard(path) for path in sorted(tmp_path.glob("data/*/*.hdf5"))]
+    stats = yaml.safe_load((tmp_path / "stats.yaml").read_text())
+    for name in ("f", "g", "u"):
+        x = np.concatenate([values for shard in meshed for values in (shard.inputs | shard.outputs)[name]])
+        assert len(x) == sum(len(shard.mesh(i).points) for shard in meshed for i in range(shard.count))
+        for kind, value in (("mean", x.mean()), ("std", x.std()), ("rms", np.sqrt((x**2).mean()))):
+            assert stats[kind][name] == pytest.approx(value, rel=1e-6)
+
+
+def test_statistics_of_float32_values_far_from_zero_are_those_of_float64():
+    x = (1e4 + np.random.default_rng(0).standard_normal((4, 1000))).astype(np.float32)
+    merged = None
+    for part in x:
+        merged = merge(merged, moments(part))
+    found, wide = statistics({"u": merged}), x.astype(np.float64)
+    assert found["std"]["u"] == pytest.approx(wide.std(), rel=1e-6)
+    assert found["mean"]["u"] == pytest.approx(wide.mean(), rel=1e-12)
 
 
 def test_the_manifest_says_what_the_files_hold(made):

@@ -46,3 +46,36 @@ def test_the_well_normalises_with_our_statistics(made):
 def test_the_well_refuses_input_steps_of_a_steady_dataset(made):
     with pytest.raises(AssertionError, match="1 steps is not enough"):
         the_well.WellDataset(path=str(made), well_split_name="train", n_steps_input=1, n_steps_output=1)
+
+
+def test_the_well_reads_our_trajectories_in_windows(heat):
+    ours = PDEDataset(heat, "train", dtype=torch.float64)
+    theirs = the_well.WellDataset(
+        path=str(heat), well_split_name="train", n_steps_input=1, n_steps_output=2, normalize_time_grid=False
+    )
+    assert len(theirs) == 3 * 2  # two windows of three frames in each trajectory of four
+    for i in range(len(theirs)):
+        sample, (trajectory, start) = theirs[i], divmod(i, 2)
+        u = ours[trajectory]["u"]  # (4, W, H)
+        assert torch.equal(sample["input_fields"][..., 0], u[start : start + 1])
+        assert torch.equal(sample["output_fields"][..., 0], u[start + 1 : start + 3])
+        assert torch.equal(sample["constant_fields"][..., 0], ours[trajectory]["a"][0])
+        times = torch.cat([sample["input_time_grid"], sample["output_time_grid"]])
+        np.testing.assert_allclose(times, ours.times[start : start + 3], rtol=1e-6)
+        torch.testing.assert_close(sample["space_grid"], ours.grid.coordinates(), rtol=0, atol=1e-15)
+        assert sample["boundary_conditions"].tolist() == [[2, 2], [2, 2]]  # periodic
+
+
+def test_the_well_rolls_out_whole_trajectories_and_changes(heat):
+    whole = the_well.WellDataset(path=str(heat), well_split_name="test", full_trajectory_mode=True)
+    assert (len(whole), whole[0]["output_fields"].shape) == (2, (3, 12, 10, 1))
+    from the_well.data.normalization import ZScoreNormalization
+
+    changes = the_well.DeltaWellDataset(
+        path=str(heat), well_split_name="train", n_steps_input=1, n_steps_output=1, use_normalization=True,
+        normalization_type=ZScoreNormalization,
+    )  # fmt: skip
+    u = PDEDataset(heat, "train").tensors()[1]
+    scale = yaml.safe_load((heat / "stats.yaml").read_text())
+    expected = (u[0, 1] - u[0, 0] - scale["mean_delta"]["u"]) / max(scale["std_delta"]["u"], 1e-4)
+    np.testing.assert_allclose(changes[0]["output_fields"][0, ..., 0], expected, atol=1e-4)

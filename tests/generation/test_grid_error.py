@@ -21,7 +21,7 @@ def script():
     return module
 
 
-def dataset(folder, problem, resolution):
+def dataset(folder, problem, resolution, order=(0, 1, 2, 3)):
     cells, h = (list(resolution), None) if isinstance(resolution, tuple) else (None, resolution)
     recipe = Recipe.of(
         problem,
@@ -35,7 +35,8 @@ def dataset(folder, problem, resolution):
         chain_length=4,
     )
     for chain in recipe.chains():
-        write_chain(folder, recipe, chain, "direct", lambda iterations: None)
+        ids = [order[place] for place in chain.places]
+        write_chain(folder, recipe, chain, "direct", lambda iterations: None, ids)
     build_manifest(folder, {})
     (folder / "plan.json").write_text(json.dumps({"recipe": recipe.as_dict()}))
     return str(folder)
@@ -51,6 +52,13 @@ def test_the_error_of_a_smooth_coefficient_falls_with_the_square_of_the_spacing(
     ]
     assert len(errors[0]) == 2  # samples 0 and 2
     assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.15)
+
+
+def test_samples_are_drawn_again_by_their_numbers_where_a_chain_is_sorted(script, tmp_path):
+    problem = LogNormalDarcy(alpha=4.0, modes=8)
+    plain = script.grid_errors(dataset(tmp_path / "plain", problem, (16, 16)), 4)
+    mixed = script.grid_errors(dataset(tmp_path / "mixed", problem, (16, 16), order=(2, 0, 1, 3)), 4)
+    np.testing.assert_allclose(mixed, plain[[2, 0, 1, 3]], rtol=1e-9)
 
 
 def test_a_reentrant_corner_costs_order(script, tmp_path):
