@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-INPUTS, BOUNDARY, GEOMETRY, NOISE, SOLVE, ORDER = range(6)
-"""Streams: random inputs, boundary data, geometry, noise, systems of `pdeflow solve`, order of training samples."""
+INPUTS, BOUNDARY, GEOMETRY, NOISE, SOLVE, ORDER, FRESH = range(7)
+"""Streams: random inputs, boundary data, geometry, noise, systems of `pdeflow solve`, order of training samples, samples drawn while training."""
 
 
 def generator(root: int, stream: int, index: int) -> torch.Generator:

@@ -1,6 +1,7 @@
 from pdeflow.tasks.accuracy import accuracy
 from pdeflow.tasks.direction_learning import DirectionLearning
+from pdeflow.tasks.fresh_data import FreshDataModule
 from pdeflow.tasks.operator_learning import OperatorLearning
 from pdeflow.tasks.parameter_groups import parameter_groups
 
-__all__ = ["DirectionLearning", "OperatorLearning", "accuracy", "parameter_groups"]
+__all__ = ["DirectionLearning", "FreshDataModule", "OperatorLearning", "accuracy", "parameter_groups"]
