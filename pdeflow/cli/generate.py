@@ -9,9 +9,26 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from pdeflow.cli import experiment
-from pdeflow.cli.exit_codes import OK
+from pdeflow.cli.exit_codes import BAD_DATA, OK
 from pdeflow.cli.progress import progress
 from pdeflow.errors import UsageError
+
+OPTIONS: tuple[tuple[str, Any, Any, str], ...] = (
+    ("count", dict[str, int], {"train": 400, "valid": 50, "test": 50}, "Samples by split."),
+    ("grid", list[int] | None, None, "Cells per axis; the problem's own resolution by default."),
+    ("h", float | None, None, "Mesh size in length units, for problems on meshes."),
+    ("method", str, "auto", "auto (the winner of a race), direct, cg (with AMG), or another of the race."),
+    ("order", str, "none", "none, or similar: neighbours alike, for solvers that recycle."),
+    ("rtol", float | None, None, "Largest accepted verdict (relative residual); the problem's by default."),
+    ("chain_length", int, 128, "Samples of one chain, which is one shard."),
+    ("workers", int, 1, "Processes; they never change the data."),
+    ("scheduler", str | None, None, "Dask scheduler whose workers do the work, e.g. tcp://10.0.0.1:8786."),
+    ("shard", str | None, None, "i/n: only this share of the chains, without a scheduler."),
+    ("resume", bool, False, "Continue an interrupted generation."),
+    ("verify", bool, False, "Recompute checksums, solve 0.1 % of the samples again; first writes what is missing."),
+    ("out", str | None, None, "Folder of the dataset; datasets/NAME by default."),
+)  # fmt: skip
+"""Name, type, default and help of the command's own options."""
 
 
 def parser() -> ArgumentParser:
@@ -27,32 +44,8 @@ def parser() -> ArgumentParser:
         "--seed_everything", type=int, default=0, help="Root seed; sample i depends on it and i only."
     )
     p.add_subclass_arguments(Problem, "problem", required=True)
-    p.add_argument(
-        "--count",
-        type=dict[str, int],
-        default={"train": 400, "valid": 50, "test": 50},
-        help="Samples by split.",
-    )
-    p.add_argument(
-        "--grid", type=list[int] | None, default=None, help="Cells per axis; the problem's own resolution by default."
-    )
-    p.add_argument("--h", type=float | None, default=None, help="Mesh size in length units, for problems on meshes.")
-    p.add_argument("--method", type=str, default="auto", help="auto (measured), direct, or cg (with AMG).")
-    p.add_argument(
-        "--rtol", type=float | None, default=None, help="Largest accepted verdict (relative residual); the problem's by default."
-    )
-    p.add_argument("--chain_length", type=int, default=128, help="Samples of one chain, which is one shard.")
-    p.add_argument("--workers", type=int, default=1, help="Processes; they never change the data.")
-    p.add_argument(
-        "--shard",
-        type=str | None,
-        default=None,
-        help="i/n: only this share of the chains, without a scheduler.",
-    )
-    p.add_argument("--resume", type=bool, default=False, help="Continue an interrupted generation.")
-    p.add_argument(
-        "--out", type=str | None, default=None, help="Folder of the dataset; datasets/NAME by default."
-    )
+    for name, kind, default, text in OPTIONS:
+        p.add_argument(f"--{name}", type=kind, default=default, help=text)
     return p
 
 
@@ -64,12 +57,12 @@ def main(argv: list[str], command: str = "generate") -> int:
         command: Its name.
 
     Returns:
-        Exit code.
+        Exit code; 4 where --verify found a violated rule.
     """
     files, rest = experiment.split_files(argv)
     quiet = "-q" in rest
     rest = [
-        {"--seed": "--seed_everything", "--resume": "--resume=true"}.get(w, w)
+        {"--seed": "--seed_everything", "--resume": "--resume=true", "--verify": "--verify=true"}.get(w, w)
         for w in rest
         if w not in ("-q", "-v")
     ]
@@ -82,8 +75,52 @@ def main(argv: list[str], command: str = "generate") -> int:
     config, _ = experiment.settings(files, "generate")
     if single is not None:
         config = {**config, "count": split_count(single)}
-    generate_dataset(parse(config, rest), quiet)
-    return OK
+    if not files and "--verify=true" in rest and not any(w.startswith("--problem") for w in rest):
+        return verify_dataset(only_out(rest))
+    settings = parse(config, rest)
+    if settings.verify and (folder(settings) / "manifest.json").is_file():
+        settings.resume = True  # what is there is compared with the settings, and kept
+    manifest = generate_dataset(settings, quiet)
+    return verify_dataset(folder(settings)) if settings.verify and not manifest.get("incomplete") else OK
+
+
+def only_out(rest: list[str]) -> Path:
+    """Return the folder of `pdeflow generate --verify --out DIR`.
+
+    Args:
+        rest: Arguments of the command.
+
+    Raises:
+        UsageError: If there is no --out, or another option.
+    """
+    rest = [word for word in rest if word != "--verify=true"]
+    out = experiment.take(rest, "--out")
+    if out is None or rest:
+        raise UsageError(
+            f"expected pdeflow generate --verify --out DIR, or -c FILE with the settings of the dataset, got {' '.join(rest) or 'no --out'}"
+        )
+    return Path(out)
+
+
+def folder(settings: Any) -> Path:
+    """Return the folder of the dataset."""
+    return Path(settings.out or f"datasets/{settings.name}")
+
+
+def verify_dataset(root: Path) -> int:
+    """Print every violated rule of a dataset, a few samples solved again.
+
+    Args:
+        root: Folder of the dataset.
+
+    Returns:
+        Exit code.
+    """
+    from pdeflow.generation.verify import verify
+
+    found = verify(root)
+    print("\n".join(found) if found else f"{root}: complete, no damage found, samples solved again agree")
+    return BAD_DATA if found else OK
 
 
 def parse(config: dict[str, Any], overrides: list[str]) -> Any:
@@ -135,13 +172,13 @@ def generate_dataset(settings: Any, quiet: bool) -> dict[str, Any]:
     """
     from pdeflow.generation import generate
 
-    out = Path(settings.out or f"datasets/{settings.name}")
+    out = folder(settings)
     with progress("generate", quiet) as display:
         manifest = generate(
             settings.problem, out, count=settings.count, grid=settings.grid, h=settings.h, seed=settings.seed_everything,
-            method=settings.method, rtol=settings.rtol, chain_length=settings.chain_length, workers=settings.workers,
-            resume=settings.resume, shard=settings.shard, name=settings.name,
-            progress=None if display is None else lambda state: display.update(state.done, state.total, f"{state.iterations} its"),
+            method=settings.method, rtol=settings.rtol, chain_length=settings.chain_length, order=settings.order,
+            workers=settings.workers, resume=settings.resume, shard=settings.shard, scheduler=settings.scheduler, name=settings.name,
+            progress=None if display is None else lambda state: display.update(state.done, state.total, note(state)),
         )  # fmt: skip
     if manifest.get("incomplete"):
         print(
@@ -151,6 +188,19 @@ def generate_dataset(settings: Any, quiet: bool) -> dict[str, Any]:
     print(summary_lines(manifest, out))
     print("  " + ", ".join(map(str, draw(out))))
     return manifest
+
+
+def note(state: Any) -> str:
+    """Return what the progress display says besides the counts: rate, solver, iterations, workers of a cluster.
+
+    Args:
+        state: A `Progress` of the generation.
+    """
+    if not state.workers:
+        return "waiting for a worker"
+    rate = f"{state.done / state.seconds:.3g}/s" if state.done and state.seconds else "starting"
+    each = f", {state.iterations / state.done:.3g} its each" if state.done else ""
+    return f"{rate}, {state.solver}{each}, {state.workers} worker{'s' if state.workers > 1 else ''}"
 
 
 def summary_lines(manifest: dict[str, Any], out: Path) -> str:

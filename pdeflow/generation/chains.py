@@ -16,14 +16,14 @@ from pdeflow.data.hdf5 import SAMPLE_COLUMNS, sha256
 from pdeflow.data.mesh_store import MeshShard, write_mesh_shard
 from pdeflow.data.store import Shard, write_shard
 from pdeflow.generation.recipe import Chain, Recipe
-from pdeflow.generation.samples import Sample, solve_sample
+from pdeflow.generation.samples import Sample, solve_sample, solvers_of
 from pdeflow.geometry import Grid, MappedGrid, Mesh
 from pdeflow.problems import Problem
 from pdeflow.problems.problem import problem_from
 
 
 def write_chain(
-    root: Path, recipe: Recipe, chain: Chain, solver: str, step: Callable[[int], None]
+    root: Path, recipe: Recipe, chain: Chain, solver: str, step: Callable[[int], None], ids: Sequence[int] | None = None
 ) -> dict[str, Any]:
     """Solve a chain, write its shard, and then its sidecar, which says that the shard is whole.
 
@@ -31,8 +31,9 @@ def write_chain(
         root: Folder of the dataset.
         recipe: What to generate.
         chain: Which part of it.
-        solver: "direct" or "cg".
+        solver: Word of the solver.
         step: Called with the iterations of every finished sample.
+        ids: Numbers of its samples, in the order in which they are solved; by default its places.
 
     Returns:
         The sidecar: sha256, count, first id, and what is not in the shard: seconds, machine, date.
@@ -41,15 +42,17 @@ def write_chain(
         DataError: If a sample cannot be solved.
     """
     problem, start = problem_from(recipe.problem), time.perf_counter()
+    ids = chain.places if ids is None else ids
     samples = []
-    for sample in range(chain.start, chain.start + chain.count):
-        samples.append(solve_sample(problem, recipe, solver, sample))
+    solvers = solvers_of(problem, recipe, solver)
+    for sample in ids:
+        samples.append(solve_sample(problem, recipe, solvers, sample))
         step(samples[-1].iterations)
-    shard = as_shard(problem, recipe, chain, samples)
+    shard = as_shard(problem, recipe, chain, ids, samples)
     path = root / chain.file
     digest = write_mesh_shard(path, shard) if isinstance(shard, MeshShard) else write_shard(path, shard)
     facts = {
-        "sha256": digest, "count": chain.count, "first_id": chain.start, "seconds": time.perf_counter() - start,
+        "sha256": digest, "count": chain.count, "first_id": min(ids), "solver": solver, "seconds": time.perf_counter() - start,
         "iterations": sum(sample.iterations for sample in samples), "machine": platform.machine(),
         "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }  # fmt: skip
@@ -57,14 +60,17 @@ def write_chain(
     return facts
 
 
-def as_shard(problem: Problem, recipe: Recipe, chain: Chain, samples: Sequence[Sample]) -> Shard | MeshShard:
+def as_shard(
+    problem: Problem, recipe: Recipe, chain: Chain, ids: Sequence[int], samples: Sequence[Sample]
+) -> Shard | MeshShard:
     """Put the samples of a chain together.
 
     Args:
         problem: The problem.
         recipe: What is generated.
         chain: Which part of it.
-        samples: Its samples.
+        ids: Numbers of its samples.
+        samples: The samples.
 
     Returns:
         What is written to one file: values on a grid, or on meshes.
@@ -72,7 +78,7 @@ def as_shard(problem: Problem, recipe: Recipe, chain: Chain, samples: Sequence[S
     layouts = [sample.layout for sample in samples]
     first = layouts[0]
     columns = {
-        "sample_id": np.arange(chain.start, chain.start + chain.count),
+        "sample_id": list(ids),
         "chain_id": np.full(chain.count, chain.index),
         "chain_pos": np.arange(chain.count),
         "iterations": [sample.iterations for sample in samples],

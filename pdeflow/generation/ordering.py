@@ -9,9 +9,13 @@ from __future__ import annotations
 import numpy as np
 from scipy.fft import dctn
 
+from pdeflow import seeds
+from pdeflow.data.manifest import SPLITS
+from pdeflow.generation.recipe import Recipe
 from pdeflow.geometry import Grid
 from pdeflow.problems import Instance, Problem
 from pdeflow.problems.instance import values_on
+from pdeflow.problems.problem import problem_from
 
 MODES, CELLS = 12, 32
 """Modes per axis that are kept, and cells per axis of the grid on which fields are looked at."""
@@ -44,6 +48,43 @@ def _modes(values: np.ndarray) -> np.ndarray:
     if (values > 0).all():
         values = np.log(values)
     return dctn(values, norm="ortho")[(slice(MODES),) * values.ndim].reshape(-1) / CELLS ** (values.ndim / 2)
+
+
+def sorted_samples(recipe: Recipe) -> list[int]:
+    """Order all samples of a recipe, split by split.
+
+    Args:
+        recipe: What to generate.
+
+    Returns:
+        Sample ids; those of a split stay in the places of that split.
+    """
+    problem, first = problem_from(recipe.problem), 0
+    order: list[int] = []
+    for split in (name for name in SPLITS if name in recipe.count):
+        ids = range(first, first + recipe.count[split])
+        drawn = [problem.sample(seeds.generator(recipe.seed, seeds.INPUTS, i)) for i in ids]
+        points = standardized([features(problem, instance) for instance in drawn], len(drawn[0].scalars))
+        order += [first + int(k) for k in similar_order(points)]
+        first += recipe.count[split]
+    return order
+
+
+def standardized(rows: list[np.ndarray], scalars: int) -> np.ndarray:
+    """Stack features, the scalars at their end scaled to mean 0 and deviation 1.
+
+    Args:
+        rows: Features of instances, shape (F,) each.
+        scalars: Number of scalars.
+
+    Returns:
+        Shape (N, F).
+    """
+    points = np.stack(rows)
+    numbers = points[:, points.shape[1] - scalars :]
+    spread = numbers.std(0)
+    numbers[:] = (numbers - numbers.mean(0)) / np.where(spread > 0, spread, 1.0)
+    return points
 
 
 def similar_order(points: np.ndarray, group: int = GROUP) -> np.ndarray:

@@ -1,22 +1,29 @@
 """plan.json: what a folder is being filled with, and by which solver; written before the first shard.
 
+A later change of the solver is written before the first chain that it concerns.
+
 Design.md, section 3, "Same bytes".
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from pdeflow.errors import DataError, UsageError
-from pdeflow.generation.recipe import Recipe
+from pdeflow.generation.chains import write_json
+from pdeflow.generation.lock import create_once
+from pdeflow.generation.recipe import Chain, Recipe
+
+FORMAT = 3
+"""Of plan.json; 2 had no changes of the solver."""
 
 PACKAGES = ("pdeflow", "numpy", "scipy", "torch", "pyamg", "h5py", "kvxopt")
 """What the bytes may depend on; kvxopt is None where it is not installed."""
+KEYS = ("recipe", "solver", "seconds_per_sample", "reasons", "changes", "order", "versions")
 
 
 def open_folder(root: Path, recipe: Recipe, resume: bool) -> dict[str, Any] | None:
@@ -87,41 +94,69 @@ def read_plan(root: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        plan = dict(json.loads(path.read_text(encoding="utf-8")))
-        return {key: plan[key] for key in ("recipe", "solver", "seconds_per_sample", "versions")}
+        plan: dict[str, Any] = {"changes": []} | dict(json.loads(path.read_text(encoding="utf-8")))
+        return {key: plan[key] for key in KEYS}
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged ({error}); remove {root} and generate it again") from error
 
 
-def make_plan(root: Path, recipe: Recipe, race: Callable[[], dict[str, float]]) -> dict[str, Any]:
-    """Choose the solver and write plan.json; where another process was faster, its plan holds.
+def ids_of(plan: Mapping[str, Any], chain: Chain) -> list[int]:
+    """Return the numbers of the samples of a chain, in the order of the plan.
 
     Args:
-        root: Folder of the dataset, which is made.
+        plan: The plan; its "order" lists all samples, or is None.
+        chain: The chain.
+    """
+    return list(chain.places) if plan["order"] is None else [plan["order"][place] for place in chain.places]
+
+
+def solver_of(plan: Mapping[str, Any], chain: Chain) -> str:
+    """Return the word of the solver of a chain: the last change that came before it, or the first choice.
+
+    Args:
+        plan: The plan; its "changes" are {"from_chain", "solver", "seconds_per_sample"}, in the order of the chains.
+        chain: The chain.
+    """
+    words = [change["solver"] for change in plan["changes"] if change["from_chain"] <= chain.index]
+    return str(words[-1] if words else plan["solver"])
+
+
+def with_change(root: Path, plan: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Add a change of the solver to plan.json; no chain that it concerns may have begun.
+
+    Args:
+        root: Folder of the dataset.
+        plan: The plan.
+        change: {"from_chain", "solver", "seconds_per_sample"}.
+
+    Returns:
+        The new plan.
+    """
+    changed = {**plan, "changes": [*plan["changes"], dict(change)]}
+    write_json(root / "plan.json", {"format": FORMAT, **changed})
+    return changed
+
+
+def make_plan(
+    root: Path, recipe: Recipe, sort: Callable[[], list[int]], race: Callable[[Sequence[int]], dict[str, Any]]
+) -> dict[str, Any]:
+    """Order the samples, choose the solver and write plan.json; where another process was faster, its plan holds.
+
+    Args:
+        root: Folder of the dataset.
         recipe: What to generate.
-        race: Gives the seconds per sample of every solver that works, fastest first; asked for method "auto" only.
+        sort: Gives the order of all samples; asked for order "similar" only.
+        race: Gives the winner on the first samples of a chain with times and reasons; asked for method "auto" only.
 
     Returns:
         The plan.
     """
-    seconds = race() if recipe.method == "auto" else {}
-    plan = {
-        "format": 1,
-        "recipe": recipe.as_dict(),
-        "solver": next(iter(seconds), recipe.method),
-        "seconds_per_sample": seconds,
-        "versions": versions(),
-    }
-    root.mkdir(parents=True, exist_ok=True)
-    path, aside = root / "plan.json", root / f".plan.json.{os.getpid()}.tmp"
-    aside.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
-    try:
-        os.link(aside, path)  # unlike a rename, this fails where the file exists
-    except FileExistsError:
-        pass
-    except OSError:  # a file system without hard links
-        os.replace(aside, path)
-    aside.unlink(missing_ok=True)
+    order = sort() if recipe.order == "similar" else None
+    first = ids_of({"order": order}, recipe.chains()[0])
+    choice = {"solver": recipe.method, "seconds_per_sample": {}, "reasons": {}}
+    choice = race(first) if recipe.method == "auto" else choice
+    plan = {"recipe": recipe.as_dict(), **choice, "changes": [], "order": order, "versions": versions()}
+    create_once(root / "plan.json", json.dumps({"format": FORMAT, **plan}, indent=2) + "\n")
     written = open_folder(root, recipe, resume=True)
     return plan if written is None else written
 

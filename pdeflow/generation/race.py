@@ -1,46 +1,53 @@
-"""Which of the two solvers is faster for this problem on this machine: measured on the first samples.
+"""Which solver is fastest for this problem on this machine: the first samples are given to all that suit.
 
-Specification datasets.md, section 3: the winner is part of the plan, so that a resumed generation uses it again.
+Specification krylov_recycling.md, section 3.7; the winner is part of the plan, so that a resumed generation uses it again.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
+from typing import Any
 
-from pdeflow.errors import DataError
 from pdeflow.generation.recipe import Recipe
-from pdeflow.generation.samples import SOLVERS, Unsolved, attempt, draw
+from pdeflow.generation.samples import draw
+from pdeflow.generation.solvers import title, word_of
+from pdeflow.linalg.race import RACED, race
 from pdeflow.problems.problem import problem_from
 
 
-def fastest_solver(recipe: Recipe, samples: int = 2) -> dict[str, float]:
-    """Time both solvers on the first samples, after one solve to warm up.
+def fastest_solver(recipe: Recipe, samples: Sequence[int]) -> dict[str, Any]:
+    """Race the solvers on the first samples of a chain.
 
     Args:
         recipe: What to generate.
-        samples: How many.
+        samples: Numbers of the samples, in the order in which they will be solved; the first few are used.
 
     Returns:
-        Mean seconds per sample by solver, fastest first; solvers that failed are left out. A problem that is not
-        linear has its own scheme, whose linear systems are solved directly; it is not timed.
+        {"solver": word of the winner, "seconds_per_sample": {word: seconds}, fastest first, "reasons": {name: why not}}.
+        A problem that is not linear has its own scheme, whose linear systems are solved directly; nothing is timed.
 
     Raises:
-        DataError: If neither reaches the tolerance.
+        DataError: If no solver reaches the tolerance.
     """
     problem = problem_from(recipe.problem)
     if not problem.linear:
-        return {"direct": 0.0}
-    draws = [draw(problem, recipe, sample) for sample in range(samples)]
-    seconds, failures = {}, []
-    for word in SOLVERS:
-        try:
-            attempt(problem, *draws[0], word, recipe.rtol)
-            start = time.perf_counter()
-            for instance, layout in draws:
-                attempt(problem, instance, layout, word, recipe.rtol)
-            seconds[word] = (time.perf_counter() - start) / samples
-        except Unsolved as failure:
-            failures.append(f"{word}: {failure}")
-    if not seconds:
-        raise DataError(f"no solver reaches rtol {recipe.rtol:.0e} ({'; '.join(failures)}); raise rtol")
-    return dict(sorted(seconds.items(), key=lambda item: item[1]))
+        return {"solver": "direct", "seconds_per_sample": {}, "reasons": {}}
+    systems = [problem.system(*draw(problem, recipe, sample)) for sample in samples[:RACED]]
+    found = race(systems, recipe.rtol)
+    return {
+        "solver": word_of(found.winner.name),
+        "seconds_per_sample": {word_of(name): seconds for name, seconds in found.seconds.items()},
+        "reasons": found.reasons,
+    }
+
+
+def told(plan: dict[str, Any], count: int = 4) -> str:
+    """Return the winner and the runners-up with their times, for people.
+
+    Args:
+        plan: What `fastest_solver` returned, as kept in plan.json.
+        count: Solvers to name at most.
+    """
+    seconds = list(plan["seconds_per_sample"].items())
+    times = ", ".join(f"{title(word)} {1e3 * s:.2g} ms" for word, s in seconds[:count])
+    return title(plan["solver"]) + (f" (measured per sample: {times})" if seconds else "")

@@ -11,11 +11,12 @@ from typing import Any
 from pdeflow import seeds
 from pdeflow.data.manifest import SPLITS
 from pdeflow.errors import UsageError
+from pdeflow.generation.solvers import check_method
 from pdeflow.problems import Problem
 from pdeflow.problems.instance import Resolution
 from pdeflow.problems.problem import problem_from
 
-METHODS = ("auto", "direct", "cg")
+ORDERS = ("none", "similar")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Chain:
         index: Number of the chain, over all splits.
         split: "train", "valid" or "test".
         file: Path relative to the dataset.
-        start: First sample id.
+        start: First place in the order of all samples; without an order, the first sample id.
         count: Number of samples.
     """
 
@@ -35,6 +36,11 @@ class Chain:
     file: str
     start: int
     count: int
+
+    @property
+    def places(self) -> range:
+        """Places of its samples in the order of all; without an order, their numbers."""
+        return range(self.start, self.start + self.count)
 
     @property
     def sidecar(self) -> str:
@@ -53,9 +59,10 @@ class Recipe:
         grid: Cells per axis, or None for a mesh.
         h: Mesh size in length units, or None for a grid.
         seed: Root seed; sample i depends on (seed, i) only.
-        method: "auto" (the faster of the others, by measurement), "direct", or "cg" with algebraic multigrid.
+        method: "auto" (the fastest, by a race), "direct", "cg" with algebraic multigrid, or another solver of a race.
         rtol: Relative tolerance of every solve.
         chain_length: Samples of a chain.
+        order: "none", or "similar": samples whose systems are alike follow each other, inside each split.
     """
 
     problem: Mapping[str, Any]
@@ -67,6 +74,7 @@ class Recipe:
     rtol: float
     chain_length: int
     h: float | None = None
+    order: str = "none"
 
     def __post_init__(self) -> None:
         if re.fullmatch(r"[\w.-]+", self.name) is None:
@@ -76,8 +84,9 @@ class Recipe:
             raise UsageError(
                 f"count must map {', '.join(SPLITS)} to positive whole numbers, got {dict(self.count)}"
             )
-        if self.method not in METHODS:
-            raise UsageError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
+        check_method(self.method)
+        if self.order not in ORDERS:
+            raise UsageError(f"order must be one of {', '.join(ORDERS)}, got {self.order!r}")
         if not 1e-15 < self.rtol < 1:
             raise UsageError(f"rtol must lie between 1e-15 and 1, got {self.rtol}")
         if self.chain_length < 1 or self.seed < 0:

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from pdeflow import seeds
-from pdeflow.errors import DataError, UsageError
+from pdeflow.errors import DataError
 from pdeflow.generation.recipe import Recipe
-from pdeflow.linalg import LinearSystem, Solution, solve
+from pdeflow.generation.solvers import FIXED, ChainSolver, Unsolved
 from pdeflow.problems import Answer, Instance, Problem
 from pdeflow.problems.instance import Layout
-
-SOLVERS = {"direct": ("direct", "none"), "cg": ("cg", "amg")}
-"""Method and preconditioner by the recipe's word."""
-
-
-class Unsolved(ValueError):
-    """A solver did not reach the tolerance, or does not suit the system."""
 
 
 @dataclass(frozen=True)
@@ -60,62 +52,49 @@ def draw(problem: Problem, recipe: Recipe, sample: int) -> tuple[Instance, Layou
     return instance, problem.layout(instance, recipe.resolution)
 
 
-def solver(word: str, rtol: float) -> Callable[[LinearSystem], Solution]:
-    """Return the solver of linear systems behind the recipe's word.
-
-    Args:
-        word: "direct" or "cg".
-        rtol: Relative tolerance.
-
-    Returns:
-        A function that returns a verified solution or raises Unsolved.
-    """
-    method, preconditioner = SOLVERS[word]
-
-    def verified(system: LinearSystem) -> Solution:
-        try:
-            solution = solve(system, method=method, preconditioner=preconditioner, rtol=rtol)
-        except UsageError as error:  # the method does not suit this matrix
-            raise Unsolved(str(error)) from error
-        if not solution.converged:
-            raise Unsolved(f"{solution.reason.name}, residual {solution.residual:.1e}")
-        return solution
-
-    return verified
-
-
-def attempt(problem: Problem, instance: Instance, layout: Layout, word: str, rtol: float) -> Answer:
+def attempt(problem: Problem, instance: Instance, layout: Layout, solver: ChainSolver) -> Answer:
     """Solve one instance by one solver.
 
     Args:
         problem: The problem.
         instance: A draw.
         layout: Where it is discretized.
-        word: "direct" or "cg".
-        rtol: Largest accepted verdict.
+        solver: Solver of its linear systems; its tolerance is the largest accepted verdict.
 
     Returns:
         The answer.
 
     Raises:
-        Unsolved: If the solver fails or the verdict exceeds rtol.
+        Unsolved: If the solver fails or the verdict exceeds the tolerance.
     """
     try:
-        answer = problem.compute(instance, layout, solver(word, rtol))
+        answer = problem.compute(instance, layout, solver)
     except FloatingPointError as error:  # a Newton or time step blew up
         raise Unsolved(str(error)) from error
-    if not answer.residual <= rtol:
+    if not answer.residual <= solver.rtol:
         raise Unsolved(f"{problem.verdict} is {answer.residual:.1e}")
     return answer
 
 
-def solve_sample(problem: Problem, recipe: Recipe, word: str, sample: int) -> Sample:
-    """Solve one instance to the recipe's tolerance; where the solver fails, try the other one.
+def solvers_of(problem: Problem, recipe: Recipe, word: str) -> list[ChainSolver]:
+    """Return the solver of a chain, and behind it those that take over a system that it does not solve.
+
+    Args:
+        problem: The problem; one that is not linear has its own scheme and nothing to fall back on.
+        recipe: Tolerance.
+        word: The solver that was chosen.
+    """
+    others = [other for other in FIXED if other != word] if problem.linear else []
+    return [ChainSolver(choice, recipe.rtol) for choice in [word, *others]]
+
+
+def solve_sample(problem: Problem, recipe: Recipe, solvers: list[ChainSolver], sample: int) -> Sample:
+    """Solve one instance to the recipe's tolerance; where the solver fails, try the others.
 
     Args:
         problem: The problem.
-        recipe: Tolerance, seed and resolution.
-        word: "direct" or "cg".
+        recipe: Seed and resolution.
+        solvers: What `solvers_of` returned for the chain.
         sample: Number of the sample.
 
     Returns:
@@ -125,16 +104,15 @@ def solve_sample(problem: Problem, recipe: Recipe, word: str, sample: int) -> Sa
         DataError: If no solver reaches the tolerance.
     """
     instance, layout = draw(problem, recipe, sample)
-    others = [other for other in SOLVERS if other != word] if problem.linear else []
     failures = []
-    for status, candidate in enumerate([word, *others]):
+    for place, solver in enumerate(solvers):
         try:
-            answer = attempt(problem, instance, layout, candidate, recipe.rtol)
+            answer = attempt(problem, instance, layout, solver)
         except Unsolved as failure:
-            failures.append(f"{candidate}: {failure}" if problem.linear else str(failure))
+            failures.append(f"{solver.word}: {failure}" if problem.linear else str(failure))
             continue
         inputs = problem.input_values(instance, layout)
-        status = int(answer.fallback or status > 0)
+        status = int(answer.fallback or place > 0)
         return Sample(layout, inputs, dict(instance.scalars), answer.fields, answer.residual, answer.iterations, status)
     raise DataError(
         f"sample {sample} of {recipe.name} was not solved to rtol {recipe.rtol:.0e} ({'; '.join(failures)}); "

@@ -31,6 +31,7 @@ from pdeflow.report.mesh_panels import (
     show_grid_field,
     show_mesh_field,
 )
+from pdeflow.report.solves import plot_race, plot_solves
 
 SAMPLES, FRAMES = 4, 4
 Draw = Callable[[Axes, int, np.ndarray, tuple[float, float]], Any]
@@ -54,8 +55,16 @@ def plot_dataset(root: Path, folder: Path) -> list[Path]:
         )
         for name, entry in manifest["fields"].items()
     }
-    samples = _plot_first(folder / "samples.png", first)
-    return [*samples, plot_histograms(folder / "data_histograms.png", every)]
+    pictures = [*_plot_first(folder / "samples.png", first), plot_histograms(folder / "data_histograms.png", every)]
+    seconds = (manifest.get("race") or {}).get("seconds_per_sample")
+    if "residual_rel" in first.samples:
+        residuals, iterations, places = (
+            np.concatenate([part.samples[column] for part in parts]) for column in ("residual_rel", "iterations", "chain_pos")
+        )
+        verdict = manifest.get("verdict") or "relative residual"
+        rtol = manifest.get("rtol")
+        pictures.append(plot_solves(folder / "solves.png", residuals, iterations, places, rtol=rtol, verdict=verdict))
+    return [*pictures, *([plot_race(folder / "race.png", seconds)] if seconds else [])]
 
 
 def _splits(root: Path) -> Sequence[str]:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from pdeflow.data.manifest import SPLITS
 from pdeflow.errors import DataError, UsageError
 from pdeflow.generation import Recipe, generate
-from pdeflow.generation.plan import make_plan, open_folder, read_plan
+from pdeflow.generation.ordering import sorted_samples
+from pdeflow.generation.plan import ids_of, make_plan, open_folder, read_plan
 from pdeflow.generation.recipe import parse_share
 from pdeflow.problems import Darcy, LogNormalDarcy
 from pdeflow.problems.problem import problem_from
@@ -58,7 +59,7 @@ def test_a_malformed_share_is_refused(text):
         ({"grid": [8]}, "2-D but the grid has 1 axes"),
         ({"grid": [8, 1]}, "at least 2 cells"),
         ({"grid": [8, 8.5]}, "at least 2 cells"),
-        ({"method": "jacobi"}, "one of auto, direct, cg, got 'jacobi'"),
+        ({"method": "jacobi"}, "one of auto, direct, cg, .*gcro_dr_ilu, got 'jacobi'"),
         ({"rtol": -1.0}, "rtol must lie between"),
         ({"rtol": float("nan")}, "rtol must lie between"),
         ({"seed": -1}, "seed >= 0"),
@@ -99,23 +100,38 @@ def test_settings_of_no_problem_are_refused(settings):
         problem_from(settings)
 
 
+def no_sort():
+    pytest.fail("sorted")
+
+
+def winner(ids):
+    return {"solver": "cg", "seconds_per_sample": {"cg": 1.0, "direct": 2.0}, "reasons": {"GMRES": "slower"}}
+
+
 def test_the_race_is_run_once_and_its_winner_kept(tmp_path):
-    first = make_plan(tmp_path, recipe(), lambda: {"cg": 1.0, "direct": 2.0})
+    first = make_plan(tmp_path, recipe(), no_sort, winner)
     assert first["solver"] == "cg"
     assert open_folder(tmp_path, recipe(), resume=True)["solver"] == "cg"
-    late = make_plan(
-        tmp_path, recipe(), lambda: {"direct": 1.0, "cg": 2.0}
-    )  # another process, at the same time
+    late = make_plan(tmp_path, recipe(), no_sort, lambda ids: winner(ids) | {"solver": "direct"})  # another process, at the same time
     assert late["solver"] == "cg"
     assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
 
 
+def test_similar_samples_follow_each_other_inside_their_split(tmp_path):
+    plan = recipe(count={"train": 40, "test": 9}, order="similar", chain_length=16)
+    order = sorted_samples(plan)
+    assert sorted(order[:40]) == list(range(40))
+    assert sorted(order[40:]) == list(range(40, 49))
+    kept = make_plan(tmp_path, plan, lambda: order, winner)
+    assert [i for chain in plan.chains() for i in ids_of(kept, chain)] == order
+
+
 def test_a_named_method_needs_no_race(tmp_path):
-    assert make_plan(tmp_path, recipe(method="direct"), lambda: pytest.fail("raced"))["solver"] == "direct"
+    assert make_plan(tmp_path, recipe(method="direct"), no_sort, lambda ids: pytest.fail("raced"))["solver"] == "direct"
 
 
 def test_a_damaged_plan_is_a_data_error_and_other_versions_are_refused(tmp_path):
-    make_plan(tmp_path, recipe(method="cg"), dict)
+    make_plan(tmp_path, recipe(method="cg"), no_sort, winner)
     path = tmp_path / "plan.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {"versions": content["versions"] | {"numpy": "1.0"}}))

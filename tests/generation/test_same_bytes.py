@@ -1,7 +1,8 @@
-"""Workers, shares and kills never change a byte of the shards."""
+"""Workers, shares, kills and changes of the solver never change a byte of the shards."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,10 @@ from one_run import COUNT, SETTINGS
 from pdeflow.data import check
 from pdeflow.data.hdf5 import sha256
 from pdeflow.errors import UsageError
-from pdeflow.generation import generate
+from pdeflow.generation import Recipe, generate
+from pdeflow.generation.drift import DriftWatch
+from pdeflow.generation.plan import make_plan, read_plan, solver_of
+from pdeflow.generation.workers import write
 from pdeflow.problems import Darcy
 
 SCRIPT = Path(__file__).with_name("one_run.py")
@@ -134,3 +138,151 @@ def test_no_seconds_dates_or_hosts_in_the_shards_but_in_the_sidecars(whole):
     content = (whole / "data/test/darcy-00000.hdf5").read_bytes()
     assert sidecar["written"][:10].encode() not in content
     assert b"seconds" not in content
+
+
+def test_the_example_of_the_guide_runs(capsys):
+    guide = Path(__file__).resolve().parents[2] / "docs" / "methods" / "generation.md"
+    (example,) = re.findall(r"```python\n(.*?)```", guide.read_text(), flags=re.S)
+    assert example.count("assert") == 3
+    exec(example, {})
+    assert capsys.readouterr().out.strip()
+
+
+UNGUARDED = """
+from dataclasses import dataclass
+import sys
+import pdeflow
+from pdeflow.problems import Darcy
+
+@dataclass(frozen=True)
+class Mine(Darcy):
+    pass
+
+print("above", flush=True)
+problem = Mine() if sys.argv[1] == "mine" else Darcy()
+made = pdeflow.generate(problem, sys.argv[2], count={"train": 6}, grid=[8, 8], chain_length=3, method="direct")
+print("below", made["splits"]["train"]["count"])
+"""
+
+
+@pytest.mark.parametrize(("problem", "runs"), [("darcy", 1), ("mine", 2)])
+def test_a_script_needs_no_guard_and_may_define_the_problem(problem, runs, tmp_path):
+    """A worker runs what stands above the call only where that defines the problem, and never what stands below."""
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    done = subprocess.run(
+        [sys.executable, str(script), problem, str(tmp_path / "out")], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["above"] * runs + ["below", "6"]
+
+
+def test_a_problem_defined_at_a_prompt_is_refused_in_one_line_before_anything_is_written(tmp_path):
+    text = UNGUARDED.replace("sys.argv[1]", "'mine'").replace("sys.argv[2]", repr(str(tmp_path / "out")))
+    done = subprocess.run([sys.executable, "-"], input=text, capture_output=True, text=True)
+    last = done.stderr.strip().splitlines()[-1]
+    assert "__main__.Mine is defined at a prompt or in a notebook" in last
+    assert last.endswith("put the class into a file NAME.py and import it: from NAME import Mine")
+    assert not list(tmp_path.iterdir())
+
+
+SLOWER = [
+    1,
+    1,
+    1,
+    1,
+    3,
+    3,
+    3,
+    3,
+    1,
+    1,
+]  # seconds a sample, by chain: the fifth is three times as slow as the first
+RECIPE = Recipe.of(Darcy(), None, {"train": 20}, [8, 8], seed=1, method="auto", rtol=1e-8, chain_length=2)
+
+
+class Machine:
+    """Writes chains in this process and says how long they took; stops before a chain like a kill."""
+
+    def __init__(self, root, seconds, stop=None):
+        self.root, self.seconds, self.stop, self.races = root, seconds, stop, []
+
+    def race(self, samples):
+        self.races.append(list(samples))
+        return {"solver": "cg", "seconds_per_sample": {"cg": 0.5, "direct": 2.0}, "reasons": {}}
+
+    def run(self, plan):
+        watch = DriftWatch(self.root, RECIPE, plan, self.race, window=2)
+        for chain in RECIPE.chains():
+            if chain.index == self.stop:
+                return watch.plan
+            if not (self.root / chain.sidecar).is_file():
+                ids, solver = watch.assign(chain)
+                assert solver == solver_of(read_plan(self.root), chain)  # written before the chain starts
+                told = write(self.root, RECIPE, chain, ids, solver, lambda iterations: None)
+                watch.finished(chain, told | {"processor_seconds": self.seconds[chain.index] * chain.count})
+        return watch.plan
+
+
+def begun(root):
+    root.mkdir()
+    return make_plan(
+        root,
+        RECIPE,
+        list,
+        lambda ids: {"solver": "direct", "seconds_per_sample": {"direct": 1.0}, "reasons": {}},
+    )
+
+
+@pytest.fixture(scope="module")
+def drifted(tmp_path_factory):
+    """A generation whose chains become slower, so that the fifth to sixth bring a new race."""
+    root = tmp_path_factory.mktemp("drift") / "whole"
+    machine = Machine(root, SLOWER)
+    return root, machine, machine.run(begun(root))
+
+
+def test_a_new_race_is_run_when_the_median_has_doubled_and_decides_from_the_next_chain_on(drifted):
+    root, machine, plan = drifted
+    assert plan["changes"] == [
+        {"from_chain": 6, "solver": "cg", "seconds_per_sample": {"cg": 0.5, "direct": 2.0}}
+    ]
+    assert plan == read_plan(root)
+    assert machine.races == [[12, 13]]  # the first samples of the chain that is next
+    made = [json.loads((root / chain.sidecar).read_text())["solver"] for chain in RECIPE.chains()]
+    assert made == ["direct"] * 6 + ["cg"] * 4
+
+
+@pytest.mark.parametrize("stop", [7, 9])
+def test_a_resumed_generation_repeats_the_change_whatever_its_own_speed(drifted, stop, tmp_path):
+    root = tmp_path / "again"
+    Machine(root, SLOWER, stop).run(begun(root))
+    quick = Machine(root, [1] * 10)
+    quick.run(read_plan(root))
+    assert quick.races == []
+    assert digests(root) == digests(drifted[0])
+
+
+def test_an_even_speed_or_the_same_winner_changes_nothing(tmp_path):
+    even = Machine(tmp_path / "even", [1, 1.9] * 5)
+    assert even.run(begun(even.root))["changes"] == []
+    assert even.races == []
+    same = Machine(tmp_path / "same", SLOWER)
+    same.race = lambda samples: same.races.append(samples) or {"solver": "direct", "seconds_per_sample": {}}
+    assert same.run(begun(same.root))["changes"] == []
+    assert len(same.races) == 1
+
+
+def test_no_chain_that_an_earlier_start_wrote_gets_another_solver(tmp_path):
+    """Chains 0 to 4 and 8 are there; the speed drops at once, but only chain 9 lies beyond all that is written."""
+    root = tmp_path / "holes"
+    machine = Machine(root, [1, 1, 1, 3, 3, 3, 3, 3, 3, 3])
+    machine.run(begun(root))
+    for index in (0, 1, 2, 3, 4, 5, 6, 7, 9):
+        (root / RECIPE.chains()[index].sidecar).unlink()
+    (root / "plan.json").unlink()
+    plan = make_plan(
+        root, RECIPE, list, lambda ids: {"solver": "direct", "seconds_per_sample": {}, "reasons": {}}
+    )
+    again = Machine(root, machine.seconds)
+    assert [change["from_chain"] for change in again.run(plan)["changes"]] == [9]

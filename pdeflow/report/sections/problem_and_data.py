@@ -80,6 +80,8 @@ def data(run: RunFiles) -> str:
             run.picture(
                 "data_histograms", "How the values of each quantity are distributed over all samples."
             ),
+            run.picture("solves", "How far each sample was solved, and with how many iterations along its chain."),
+            run.picture("race", "The solvers that suit this problem, timed on the first samples; the fastest was used."),
         )
     )
 
