@@ -1,4 +1,3 @@
-from pdeflow.linalg.batched_multigrid import BatchSolution, solve_batch
 from pdeflow.linalg.bicgstab import bicgstab
 from pdeflow.linalg.block_cg import block_cg
 from pdeflow.linalg.deflated_cg import deflated_cg
@@ -10,6 +9,6 @@ from pdeflow.linalg.structure import Structure, describe
 from pdeflow.linalg.system import LinearSystem, linear_system
 
 __all__ = [
-    "BatchSolution", "LinearSystem", "Reason", "RecycleSpace", "Solution", "Structure", "bicgstab", "block_cg", "deflated_cg", "describe",
-    "gcro_dr", "linear_system", "solve", "solve_batch",
+    "LinearSystem", "Reason", "RecycleSpace", "Solution", "Structure", "bicgstab", "block_cg", "deflated_cg", "describe",
+    "gcro_dr", "linear_system", "solve",
 ]  # fmt: skip
