@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry import Box, Grid
+from pdeflow.geometry import Box, Domain, Grid
 from pdeflow.geometry.mesh import Mesh
 from pdeflow.linalg import LinearSystem
 from pdeflow.linalg.direct import factorize
@@ -121,8 +121,25 @@ class Field:
         return self.transform(values) if self.transform else values
 
 
+def bounding_box(domain: Domain) -> Box:
+    """Return the box around a bounded domain; a box is its own.
+
+    Args:
+        domain: Where a field is wanted.
+
+    Raises:
+        UsageError: If the domain is not bounded.
+    """
+    if isinstance(domain, Box):
+        return domain
+    lower, upper = (tuple(float(ends[side]) for ends in domain.bounds) for side in (0, 1))
+    if not all(map(math.isfinite, (*lower, *upper))):
+        raise UsageError(f"a random field needs a bounded domain, got bounds {domain.bounds}; pass a Box")
+    return Box(lower, upper)
+
+
 def gaussian_random_field(
-    box: Box,
+    domain: Domain,
     alpha: float,
     tau: float,
     *,
@@ -134,7 +151,7 @@ def gaussian_random_field(
     """Draw a Gaussian random field with covariance s² (-Δ + τ²)^(-α) and zero mean.
 
     Args:
-        box: Where the field lives.
+        domain: Where the field lives; one that is no box is replaced by the box around it.
         alpha: Smoothness, dimensionless; the variance is finite for α > d/2.
         tau: Inverse correlation length, in one over the length unit.
         generator: Source of randomness; equal states give equal fields.
@@ -150,6 +167,7 @@ def gaussian_random_field(
 
     Reference: Lindgren, Rue and Lindström (2011), eq. (2).
     """
+    box = bounding_box(domain)
     if alpha <= box.dim / 2:
         raise ValueError(f"alpha must exceed d/2 = {box.dim / 2} for a finite variance, got {alpha}")
     if modes < 1:
@@ -172,7 +190,7 @@ def field_amplitudes(
 
 
 def field_deviation(
-    box: Box,
+    domain: Domain,
     alpha: float,
     tau: float,
     *,
@@ -180,8 +198,8 @@ def field_deviation(
     scale: float | None = None,
     modes: int = 64,
 ) -> float:
-    """Return the root of the variance of a field, averaged over the box, dimensionless."""
-    amplitude = field_amplitudes(box, alpha, tau, kind=kind, scale=scale, modes=modes)
+    """Return the root of the variance of a field, averaged over the box around the domain, dimensionless."""
+    amplitude = field_amplitudes(bounding_box(domain), alpha, tau, kind=kind, scale=scale, modes=modes)
     return float((amplitude**2).sum().sqrt())
 
 

@@ -196,6 +196,21 @@ def take(argv: list[str], option: str) -> str | None:
     return value
 
 
+def one_resolution(config: dict[str, Any], rest: Sequence[str]) -> dict[str, Any]:
+    """Let --h on the command line replace the grid of a settings file, and --grid its h.
+
+    Args:
+        config: Settings of the file.
+        rest: Options of the command line.
+
+    Returns:
+        The settings without the one that is replaced.
+    """
+    given = {word.partition("=")[0] for word in rest}
+    replaced = {other for option, other in (("--h", "grid"), ("--grid", "h")) if option in given}
+    return {key: value for key, value in config.items() if key not in replaced}
+
+
 def bracketed(argv: Sequence[str], option: str) -> list[str]:
     """Let a list be given without brackets: --grid 64,64 and --grid=64,64 become --grid [64,64].
 

@@ -72,7 +72,7 @@ def main(argv: list[str], command: str = "generate") -> int:
     if "--help-all" in rest:
         parser().print_help()
         return OK
-    config, _ = experiment.settings(files, "generate")
+    config = experiment.one_resolution(experiment.settings(files, "generate")[0], rest)
     if single is not None:
         config = {**config, "count": split_count(single)}
     if not files and "--verify=true" in rest and not any(w.startswith("--problem") for w in rest):

@@ -91,6 +91,10 @@ def dataset_lines(found: dict[str, Any]) -> str:
         where(found),
         text_table(header, rows),
     ]
+    if found.get("scalars"):
+        spans = [f"{name} {m['min']:.3g} to {m['max']:.3g}" for name, m in found["scalars"].items()]
+        more = f", and {len(spans) - 6} more" if len(spans) > 6 else ""
+        lines.append(f"scalars     {', '.join(spans[:6])}{more}")
     residual = found.get("residual") or {}
     if residual.get("max") is not None:
         lines.append(

@@ -104,7 +104,7 @@ def main(argv: list[str], command: str = "solve") -> int:
     quiet = "-q" in rest
     rest = [{"--project": "--project=true"}.get(word, word) for word in rest if word not in ("-q", "-v")]
     rest = experiment.bracketed(rest, "--grid")
-    config, _ = experiment.settings(files, "solve")
+    config = experiment.one_resolution(experiment.settings(files, "solve")[0], rest)
     return solve_from(config, rest, quiet)
 
 

@@ -82,7 +82,7 @@ def pair(path: Path, a: np.ndarray, u: np.ndarray) -> Shard:
     inputs, outputs = {"a": floating(path, "the input", a)}, {"u": floating(path, "the solution", u)}
     origin = f"unknown provenance, imported from {path.name}, unit cube; {AT_NODES}"
     grid = Grid.unit(a.shape[1:], location="node")
-    return Shard("", grid, inputs, outputs, units={"a": UNKNOWN, "u": UNKNOWN}, origin=origin)
+    return Shard(name="", grid=grid, inputs=inputs, outputs=outputs, units={"a": UNKNOWN, "u": UNKNOWN}, origin=origin)
 
 
 def grid_through(
@@ -150,7 +150,7 @@ def assemble(
     found = {
         name: units.get(name) or units.get(sources.get(name, "")) or UNKNOWN for name in (*inputs, *outputs)
     }
-    return Shard("", grid, inputs, outputs, units=found, times=tuple(times), **others)
+    return Shard(name="", grid=grid, inputs=inputs, outputs=outputs, units=found, times=tuple(times), **others)
 
 
 def first_name(name: str) -> str:

@@ -140,6 +140,7 @@ def _collate(data: PDEDataset | MeshDataset) -> Callable[[Any], Any] | None:
 def _on_grid(data: PDEDataset | MeshDataset) -> PDEDataset:
     if isinstance(data, MeshDataset):
         raise UsageError(
-            f"{data.root} holds samples on meshes; this network needs fields on a grid: generate with grid: [32, 32], not h"
+            f"{data.root} holds samples on meshes, and this network needs fields on a grid; where the domain is a box generate with "
+            "cells per axis, e.g. grid: [32, 32], else read the samples with pdeflow.data.MeshDataset"
         )
     return data

@@ -18,7 +18,8 @@ import yaml
 from pdeflow.data.hdf5 import sha256
 from pdeflow.data.mesh_store import MeshShard
 from pdeflow.data.reading import REMEDY, read_shard
-from pdeflow.data.store import FORMAT, Shard, shards
+from pdeflow.data.record import FORMAT
+from pdeflow.data.store import Shard, shards
 from pdeflow.errors import DataError, UsageError
 
 SPLITS = ("train", "valid", "test")
@@ -84,6 +85,7 @@ def build_manifest(root: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     manifest = {
         "format": FORMAT, "name": first.name, "problem": first.problem, "equation": first.equation,
         **tally.place(), "fields": {name: _field_entry(first, name, m) for name, m in tally.moments.items()},
+        "scalars": {name: {key: m[key] for key in ("min", "mean", "max")} for name, m in tally.scalars.items()},
         "splits": splits, "seed": first.seed, **tally.flag(), "residual": _range(tally.residuals), "iterations": _range(tally.iterations),
         "bytes": tally.size, **facts,
     }  # fmt: skip
@@ -101,6 +103,7 @@ class _Tally:
     cells: list[int] = field(default_factory=list)
     moments: dict[str, dict[str, float]] = field(default_factory=dict)
     changes: dict[str, dict[str, float]] = field(default_factory=dict)
+    scalars: dict[str, dict[str, float]] = field(default_factory=dict)
     residuals: list[float] = field(default_factory=list)
     iterations: list[float] = field(default_factory=list)
     size: int = 0
@@ -121,6 +124,8 @@ class _Tally:
             self.changes[name] = merge(
                 self.changes.get(name), moments(np.diff(values.astype(np.float64), axis=1))
             )
+        for name, column in shard.scalars.items():
+            self.scalars[name] = merge(self.scalars.get(name), moments(column))
         self.residuals += list(shard.samples.get("residual_rel", ()))
         self.iterations += list(shard.samples.get("iterations", ()))
         self.size += path.stat().st_size

@@ -6,9 +6,8 @@ a mesh that all samples share is written once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 
 from pdeflow.data.hdf5 import annotate, create, nonfinite, write_aside, write_columns
-from pdeflow.data.store import FORMAT
+from pdeflow.data.record import Record, header, read_header
 from pdeflow.errors import DataError
 from pdeflow.geometry import Mesh
 
@@ -26,32 +25,18 @@ LAYOUT = "mesh"
 
 
 @dataclass(frozen=True)
-class MeshShard:
+class MeshShard(Record):
     """Samples of one file; values at the points of their meshes.
 
     Attributes:
-        name: Name of the dataset.
         meshes: One mesh per sample, or one that all share.
         inputs: Input fields by name, one array (points,) per sample.
         outputs: Solution fields by name, one array (points,) per sample.
-        samples: Columns of SAMPLE_COLUMNS, shape (N,).
-        problem: {"class_path", "init_args"} of the problem, or None for imported data.
-        equation: The PDE in one line, or "".
-        units: Unit of each field; "1" (dimensionless) where missing.
-        seed: Root seed, or None.
-        scalars: Parameters of the samples by name, shape (N,).
     """
 
-    name: str
     meshes: Sequence[Mesh]
     inputs: Mapping[str, Sequence[np.ndarray]]
     outputs: Mapping[str, Sequence[np.ndarray]]
-    samples: Mapping[str, np.ndarray] = field(default_factory=dict)
-    problem: Mapping[str, Any] | None = None
-    equation: str = ""
-    units: Mapping[str, str] = field(default_factory=dict)
-    seed: int | None = None
-    scalars: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def fields(self) -> dict[str, np.ndarray]:
@@ -93,12 +78,11 @@ def write_mesh_shard(path: Path, shard: MeshShard) -> str:
                 )
 
     def write(file: h5py.File) -> None:
+        """Fill the open file."""
         first = shard.meshes[0]
         file.attrs.update(
-            dataset_name=shard.name, layout=LAYOUT, mesh_format="pdeflow-mesh/1", pdeflow_format=FORMAT, n_spatial_dims=first.points.shape[1],
-            n_trajectories=shard.count, cell_type=first.cell_type, shared_mesh=len(shard.meshes) == 1, equation=shard.equation,
-            problem=json.dumps(shard.problem), root_seed=-1 if shard.seed is None else shard.seed,
-            input_fields=list(shard.inputs), output_fields=list(shard.outputs),
+            **header(shard, list(shard.inputs), list(shard.outputs), shard.count), layout=LAYOUT, mesh_format="pdeflow-mesh/1",
+            n_spatial_dims=first.dim, cell_type=first.cell_type, shared_mesh=len(shard.meshes) == 1,
         )  # fmt: skip
         _write_meshes(file, shard.meshes)
         for name, values in shard.fields.items():
@@ -159,15 +143,10 @@ def read_mesh_shard(file: h5py.File, path: Path) -> MeshShard:
             )
         return parts
 
-    seed = int(file.attrs["root_seed"])
     names = {role: [str(name) for name in file.attrs[f"{role}_fields"]] for role in ("input", "output")}
     return MeshShard(
-        name=str(file.attrs["dataset_name"]), meshes=meshes, inputs={name: split(name) for name in names["input"]},
-        outputs={name: split(name) for name in names["output"]},
-        samples={name: column[()] for name, column in file.get("samples", {}).items()},
-        problem=json.loads(file.attrs["problem"]), equation=str(file.attrs["equation"]),
-        units={name: str(file["fields"][name].attrs["units"]) for name in [*names["input"], *names["output"]]},
-        seed=None if seed < 0 else seed, scalars={name: column[()] for name, column in file["scalars"].items()},
+        meshes=meshes, inputs={name: split(name) for name in names["input"]},
+        outputs={name: split(name) for name in names["output"]}, **read_header(file, "fields"),
     )  # fmt: skip
 
 

@@ -179,7 +179,7 @@ def _split(folder: Path, split: str, facts: Mapping[str, Any]) -> Shard:
     shape = next(iter(outputs.values())).shape[2 if len(times) > 1 else 1 :]
     bounds = tuple((low, high) for low, high in grid["bounds"])
     return Shard(
-        facts["name"], Grid(shape, bounds, tuple(grid["periodic"]), grid["location"]), inputs, outputs, units=facts["units"],
+        Grid(shape, bounds, tuple(grid["periodic"]), grid["location"]), inputs, outputs, name=facts["name"], units=facts["units"],
         scalars={name: _read(folder / split / f"scalar_{name}.npy") for name in facts["scalars"]}, times=times,
         equation=facts["equation"], origin=f"imported from the arrays in {folder.name}", mapped=grid["curvilinear"],
         augmented=facts["augmented"],

@@ -5,7 +5,6 @@ The layout is that of `pdeflow.data.store`.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ import numpy as np
 
 from pdeflow.data.hdf5 import nonfinite
 from pdeflow.data.mesh_store import LAYOUT, MeshShard, read_mesh_shard
-from pdeflow.data.store import FORMAT, Shard
+from pdeflow.data.record import FORMAT, read_header
+from pdeflow.data.store import Shard
 from pdeflow.errors import DataError
 from pdeflow.geometry import Grid
 
@@ -66,15 +66,9 @@ def _read(file: h5py.File, path: Path) -> Shard | MeshShard:
     shape = next(iter(outputs.values())).shape[2:]
     if len(times) == 1:
         outputs = {name: values[:, 0] for name, values in outputs.items()}
-    seed = int(file.attrs["root_seed"])
     grid: Any = grid_of(file, shape)  # the attributes are there, they were asked for above
     return Shard(
-        name=str(file.attrs["dataset_name"]), grid=grid,
-        inputs=inputs, outputs=outputs, samples={name: column[()] for name, column in file.get("samples", {}).items()},
-        problem=json.loads(file.attrs["problem"]), equation=str(file.attrs["equation"]),
-        units={name: str(file["t0_fields"][name].attrs["units"]) for name in [*inputs, *outputs]},
-        seed=None if seed < 0 else seed, scalars={name: column[()] for name, column in file["scalars"].items()},
-        times=times, mapped=file.attrs.get("layout") == "mapped", augmented=str(file.attrs.get("augmented", "")),
+        **read_header(file, "t0_fields"), grid=grid, inputs=inputs, outputs=outputs, times=times, mapped=file.attrs.get("layout") == "mapped", augmented=str(file.attrs.get("augmented", "")),
     )  # fmt: skip
 
 

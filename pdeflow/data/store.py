@@ -6,38 +6,29 @@ the samples only: no dates, seconds or hosts.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
 from pdeflow.data.hdf5 import annotate, create, nonfinite, write_aside, write_columns
+from pdeflow.data.record import Record, header
 from pdeflow.errors import DataError
 from pdeflow.geometry import Grid
 
-FORMAT = 1
 AXES = "xyz"
 
 
 @dataclass(frozen=True)
-class Shard:
-    """Samples of one file.
+class Shard(Record):
+    """Samples of one file; values on a grid.
 
     Attributes:
-        name: Name of the dataset.
         grid: Grid of all fields.
         inputs: Input fields by name, shape (N, *grid.shape).
         outputs: Solution fields by name, shape (N, *grid.shape), or (N, T, *grid.shape) for T > 1 frames.
-        samples: Columns of SAMPLE_COLUMNS, shape (N,); those that are missing are left out of the file.
-        problem: {"class_path", "init_args"} of the problem, or None for imported data.
-        equation: The PDE in one line, or "".
-        units: Unit of each field; "1" (dimensionless) where missing.
-        seed: Root seed, or None.
-        scalars: Parameters of the samples by name, shape (N,).
         origin: Where the fields come from, added to their long names; "" for our own.
         times: Times of the frames, T entries; one for a steady problem.
         mapped: Whether the grid holds the indices of a curvilinear one, whose points are the inputs x, y (and z).
@@ -45,16 +36,9 @@ class Shard:
             draws.
     """
 
-    name: str
     grid: Grid
     inputs: Mapping[str, np.ndarray]
     outputs: Mapping[str, np.ndarray]
-    samples: Mapping[str, np.ndarray] = field(default_factory=dict)
-    problem: Mapping[str, Any] | None = None
-    equation: str = ""
-    units: Mapping[str, str] = field(default_factory=dict)
-    seed: int | None = None
-    scalars: Mapping[str, np.ndarray] = field(default_factory=dict)
     origin: str = ""
     times: tuple[float, ...] = (0.0,)
     mapped: bool = False
@@ -118,11 +102,9 @@ def _write_header(file: h5py.File, shard: Shard) -> None:
     """Attributes, coordinates and boundary conditions."""
     grid, axes = shard.grid, list(AXES[: shard.grid.ndim])
     file.attrs.update(
-        dataset_name=shard.name, grid_type="cartesian", n_spatial_dims=grid.ndim, n_trajectories=shard.count,
-        simulation_parameters=[], pdeflow_format=FORMAT, equation=shard.equation, grid_location=grid.location,
-        grid_bounds=np.array(grid.bounds), grid_periodic=np.array(grid.periodic), problem=json.dumps(shard.problem),
-        root_seed=-1 if shard.seed is None else shard.seed, input_fields=list(shard.inputs), output_fields=list(shard.outputs),
-        layout="mapped" if shard.mapped else "grid", **({"augmented": shard.augmented} if shard.augmented else {}),
+        **header(shard, list(shard.inputs), list(shard.outputs), shard.count), grid_type="cartesian",
+        n_spatial_dims=grid.ndim, simulation_parameters=[], grid_location=grid.location,
+        grid_bounds=np.array(grid.bounds), grid_periodic=np.array(grid.periodic), layout="mapped" if shard.mapped else "grid", **({"augmented": shard.augmented} if shard.augmented else {}),
     )  # fmt: skip
     dimensions = file.create_group("dimensions")
     dimensions.attrs["spatial_dims"] = axes

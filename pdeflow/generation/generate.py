@@ -239,7 +239,11 @@ def facts(problem: Problem, root: Path, recipe: Recipe, plan: dict[str, Any], wa
         "rtol": recipe.rtol,
         "verdict": problem.verdict,
         "solver": solvers_told(plan) if problem.linear else problem.algorithm,
-        "race": {key: plan[key] for key in ("seconds_per_sample", "reasons", "changes")},
+        "race": {
+            "seconds_per_sample": {title(word): seconds for word, seconds in plan["seconds_per_sample"].items()},
+            "slower": {title(word): seconds for word, seconds in plan.get("slower", {}).items()},
+            "reasons": plan["reasons"], "changes": plan["changes"],
+        },
         "order": recipe.order,
         "seconds": wall,
         "seconds_of_workers": sum(sidecar["seconds"] for sidecar in sidecars),

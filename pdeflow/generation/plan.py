@@ -95,7 +95,7 @@ def read_plan(root: Path) -> dict[str, Any] | None:
         return None
     try:
         plan: dict[str, Any] = {"changes": []} | dict(json.loads(path.read_text(encoding="utf-8")))
-        return {key: plan[key] for key in KEYS}
+        return {key: plan[key] for key in KEYS} | {"slower": plan.get("slower", {})}
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged ({error}); remove {root} and generate it again") from error
 

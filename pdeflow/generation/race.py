@@ -11,7 +11,8 @@ from typing import Any
 from pdeflow.generation.recipe import Recipe
 from pdeflow.generation.samples import draw
 from pdeflow.generation.solvers import title, word_of
-from pdeflow.linalg.race import RACED, race
+from pdeflow.linalg.heat import RACED, RUN_OFF
+from pdeflow.linalg.race import race
 from pdeflow.problems.problem import problem_from
 
 
@@ -23,7 +24,8 @@ def fastest_solver(recipe: Recipe, samples: Sequence[int]) -> dict[str, Any]:
         samples: Numbers of the samples, in the order in which they will be solved; the first few are used.
 
     Returns:
-        {"solver": word of the winner, "seconds_per_sample": {word: seconds}, fastest first, "reasons": {name: why not}}.
+        {"solver": word of the winner, "seconds_per_sample": {word: seconds}, fastest first, "slower": {word: seconds} of
+        those that were left behind, "reasons": {name: why not}}.
         A problem that is not linear has its own scheme, whose linear systems are solved directly; nothing is timed.
 
     Raises:
@@ -31,12 +33,13 @@ def fastest_solver(recipe: Recipe, samples: Sequence[int]) -> dict[str, Any]:
     """
     problem = problem_from(recipe.problem)
     if not problem.linear:
-        return {"solver": "direct", "seconds_per_sample": {}, "reasons": {}}
-    systems = [problem.system(*draw(problem, recipe, sample)) for sample in samples[:RACED]]
+        return {"solver": "direct", "seconds_per_sample": {}, "slower": {}, "reasons": {}}
+    systems = [problem.system(*draw(problem, recipe, sample)) for sample in samples[: RACED + RUN_OFF]]
     found = race(systems, recipe.rtol)
     return {
         "solver": word_of(found.winner.name),
         "seconds_per_sample": {word_of(name): seconds for name, seconds in found.seconds.items()},
+        "slower": {word_of(name): seconds for name, seconds in found.slower.items()},
         "reasons": found.reasons,
     }
 

@@ -125,6 +125,7 @@ def solver(method: str, step: Callable[[Task], Step]) -> Callable[..., Solution]
     def solve(
         system: LinearSystem, rtol: float, recycle: Any = None, seconds: float | None = None
     ) -> Solution:
+        """Solve one system and verify it."""
         task = Task(as_double(system), rtol, recycle, seconds)
         if not np.any(system.b):
             zero = np.zeros(system.n, dtype=task.system.dtype)

@@ -90,6 +90,7 @@ class Heat:
         self.rtol, self.limit, self.clock, self.reasons = rtol, limit, clock, reasons
         self.best = float("inf")
         self.behind: list[Candidate] = []
+        self.slower: dict[str, float] = {}
 
     def run(self, candidates: list[Candidate]) -> list[Runner]:
         """Race them; where who was fast fails in the end, race those again that were left behind by it."""
@@ -99,6 +100,7 @@ class Heat:
             candidates = [candidate for candidate in candidates if candidate in self.behind]
         for runner in finished:
             self.reasons.pop(runner.candidate.name, None)
+            self.slower.pop(runner.candidate.name, None)
         return finished
 
     def _once(self, candidates: list[Candidate]) -> list[Runner]:
@@ -141,20 +143,25 @@ class Heat:
             seconds = self.clock() - began
             residual = _residual(system, solution.x)
         except Exception as error:  # a candidate's failure is a result
-            self.reasons[candidate.name] = in_one_line(error)
-            return False
+            return self._failed(candidate, in_one_line(error))
         if not residual <= self.rtol:
             if solution.reason in (Reason.timeout, Reason.stopped) and extra:
                 times = f"stopped after {1e3 * allowed:.3g} ms, the fastest takes {1e3 * self.best:.3g} ms"
                 return self._left_behind(candidate, f"slower: {times}")
-            self.reasons[candidate.name] = _failure(solution, residual)
-            return False
+            return self._failed(candidate, _failure(solution, residual))
         runner.state, runner.residual = solution.recycle, max(runner.residual, residual)
         runner.fastest = min(runner.fastest, seconds)  # other work on the machine only adds to a time
+        self.slower[candidate.name] = runner.fastest
         self.best = min(self.best, runner.fastest)
         if not warm:
             runner.times.append(seconds)
         return True
+
+    def _failed(self, candidate: Candidate, reason: str) -> bool:
+        """Note that a candidate does not solve the systems; False."""
+        self.slower.pop(candidate.name, None)
+        self.reasons[candidate.name] = reason
+        return False
 
     def _left_behind(self, candidate: Candidate, reason: str) -> bool:
         """Note that a candidate is only too slow; False."""

@@ -121,6 +121,7 @@ def frozen(
     """
 
     def step(task: Task) -> Step:
+        """Set the preconditioner up and run the loop."""
         system = task.system
         spent = 0.0
 

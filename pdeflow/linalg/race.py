@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pdeflow.errors import DataError
@@ -32,6 +32,7 @@ class Race:
         recycle: State of the winner after the raced systems.
         probe: What the systems have in common.
         residuals: Largest true relative residual of those that solved all.
+        slower: Least seconds of those that solved a system and were left behind, fastest first.
     """
 
     winner: Candidate
@@ -40,6 +41,7 @@ class Race:
     recycle: Any = None
     probe: Probe | None = None
     residuals: dict[str, float] = field(default_factory=dict)
+    slower: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """One line for people."""
@@ -87,7 +89,8 @@ def race(
         reasons.update({c.name: told for c in fitting if not c.structural})
     elif not (finished := heat.run([c for c in fitting if not c.structural])):
         raise DataError(f"no candidate solves these systems to rtol {rtol:.0e} ({_listed(reasons)})")
-    return _result(finished, reasons, probe)
+    slower = dict(sorted(heat.slower.items(), key=lambda item: item[1]))
+    return replace(_result(finished, reasons, probe), slower=slower)
 
 
 def _listed(reasons: dict[str, str]) -> str:

@@ -112,6 +112,7 @@ def _cholmod(A: Any, simplicial: bool) -> Callable[[np.ndarray], Backsolve]:
         symbol = cholmod.symbolic(K, uplo="L")
 
     def factor(data: np.ndarray) -> Backsolve:
+        """Factor the matrix with these entries."""
         K.V = matrix(data[upper])
         try:
             cholmod.numeric(K, symbol)
@@ -143,6 +144,7 @@ def _unsymmetric(A: Any, backend: str) -> Callable[[np.ndarray], Backsolve]:
     symbol = library.symbolic(K)
 
     def factor(data: np.ndarray) -> Backsolve:
+        """Factor the matrix with these entries."""
         K.V = matrix(data)
         try:
             numeric = library.numeric(K, symbol)
@@ -178,6 +180,7 @@ def _superlu(A: Any, symmetric: bool) -> Callable[[np.ndarray], Backsolve]:
     options["permc_spec"] = "NATURAL"
 
     def factor(data: np.ndarray) -> Backsolve:
+        """Factor the matrix with these entries."""
         values = sp.csc_matrix((data[place], permuted.indices, permuted.indptr), shape=A.shape)
         values.has_sorted_indices = True
         lu = _splu(values, options)

@@ -5,7 +5,7 @@ System on a grid or a mesh, strong residual, energy, flux; the coefficients of i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
@@ -18,7 +18,7 @@ from pdeflow.discretization import finite_element, finite_volume
 from pdeflow.discretization.boundary import Condition, Dirichlet
 from pdeflow.discretization.finite_element import space_on
 from pdeflow.errors import UsageError
-from pdeflow.geometry import Box, Domain, MappedGrid, Mesh
+from pdeflow.geometry import Box, Domain, MappedGrid, Mesh, mesh_domain
 from pdeflow.linalg import LinearSystem
 from pdeflow.problems.differentiate import divergence, gradient
 from pdeflow.problems.instance import At, Instance, Layout, Resolution
@@ -75,10 +75,22 @@ class Elliptic(Problem):
         return dict.fromkeys(self.shape(instance).tags, Dirichlet(0.0))
 
     def layout(self, instance: Instance, resolution: Resolution) -> Layout:
-        """Return a cell-centred grid for cells per axis, or a mesh of triangles for a size h; boxes have both."""
-        if isinstance(resolution, int | float) and isinstance(self.domain, Box):
+        """Return a cell-centred grid for cells per axis, on boxes, or a mesh of triangles for a size h.
+
+        Args:
+            instance: A draw.
+            resolution: Cells per axis, or a mesh size in length units.
+
+        Raises:
+            UsageError: If a grid is asked for where the domain is no box, or h does not fit.
+        """
+        if not isinstance(resolution, int | float):
+            return super().layout(instance, resolution)
+        if isinstance(self.domain, Box):
             return box_mesh(self.domain, float(resolution))
-        return super().layout(instance, resolution)
+        if type(self).shape is Elliptic.shape:
+            return _mesh_of(self, float(resolution))
+        return mesh_domain(self.shape(instance), float(resolution), backend="distmesh")
 
     def system(self, instance: Instance, layout: Layout) -> LinearSystem:
         """Assemble finite volumes on a grid, finite elements on a mesh.
@@ -100,8 +112,8 @@ class Elliptic(Problem):
         at, shape = At(instance, layout), layout.shape
         velocity, reaction = self._velocity_function(instance), self.reaction(instance, at)
         return finite_volume.elliptic_system(
-            layout, self.coefficient(instance, at).expand(shape), self.source(instance, at).expand(shape),
-            self.boundary(instance), velocity=velocity, reaction=None if reaction is None else reaction.expand(shape),
+            layout, _spread(self.coefficient(instance, at), shape), _spread(self.source(instance, at), shape),
+            self.boundary(instance), velocity=velocity, reaction=None if reaction is None else _spread(reaction, shape),
         )  # fmt: skip
 
     def _on_mesh(self, instance: Instance, mesh: Mesh) -> LinearSystem:
@@ -115,7 +127,7 @@ class Elliptic(Problem):
         self, part: Callable[[Instance, At], Tensor | None], instance: Instance, *, vector: bool = False
     ) -> Callable[[Tensor], Tensor]:
         """Return a part of the equation as a function of points (n, d) with values (n,) or (n, d)."""
-        return lambda x: part(instance, At(instance, x)).expand(x.shape if vector else x.shape[:1])  # type: ignore[union-attr]
+        return lambda x: _spread(part(instance, At(instance, x)), x.shape if vector else x.shape[:1])
 
     def _velocity_function(self, instance: Instance) -> Callable[[Tensor], Tensor] | None:
         moves = self.velocity(instance, At(instance, self.probe)) is not None
@@ -146,7 +158,8 @@ class Elliptic(Problem):
         at = At(instance, x)
         values = u(x)
         slope = gradient(values, x)
-        found = -divergence(self.coefficient(instance, at).reshape(-1, 1) * slope, x) - self.source(instance, at)
+        a, f = (_spread(part(instance, at), x.shape[:1]) for part in (self.coefficient, self.source))
+        found = -divergence(a[:, None] * slope, x) - f
         velocity, reaction = self.velocity(instance, at), self.reaction(instance, at)
         if velocity is not None:
             found = found + (velocity * slope).sum(1)
@@ -156,7 +169,7 @@ class Elliptic(Problem):
     def flux(self, u: Callable[[Tensor], Tensor], x: Tensor, instance: Instance) -> Tensor:
         """Return the diffusive flux -a∇u at points (n, d), shape (n, d)."""
         x = x.detach().requires_grad_()
-        return -self.coefficient(instance, At(instance, x)).reshape(-1, 1) * gradient(u(x), x)
+        return -_spread(self.coefficient(instance, At(instance, x)), x.shape[:1])[:, None] * gradient(u(x), x)
 
     def energy(self, u: Tensor, instance: Instance, mesh: Mesh) -> Tensor:
         """Return ∫ ½ a|∇u|² + ½ c u² - f u plus the boundary terms, for values of u on a mesh; β must be absent.
@@ -179,6 +192,17 @@ class Elliptic(Problem):
             raise UsageError(f"{type(self).__name__} has convection, so it minimizes no energy")
         space = space_on(mesh, self.element)
         return finite_element.energy(space, u, parts["a"], parts["f"], self.boundary(instance), reaction=parts["reaction"])
+
+
+def _spread(values: Tensor | float | None, shape: Sequence[int]) -> Tensor:
+    """Expand a constant or values to a shape."""
+    return torch.as_tensor(values, dtype=None if isinstance(values, Tensor) else torch.float64).expand(tuple(shape))
+
+
+@lru_cache(maxsize=8)
+def _mesh_of(problem: Elliptic, h: float) -> Mesh:
+    """Mesh the one domain that all instances of a problem share."""
+    return mesh_domain(problem.domain, h, backend="distmesh")
 
 
 @lru_cache(maxsize=8)

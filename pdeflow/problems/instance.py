@@ -157,5 +157,7 @@ class At:
 
     def __call__(self, name: str) -> Tensor:
         """Return the values of a field, shape (n,) or (*grid.shape,)."""
+        if name not in self.instance.fields:
+            raise UsageError(f"the instance has no field {name!r}; it has {', '.join(self.instance.fields) or 'none'}")
         function = self.instance.fields[name]
         return function.at(self.where) if isinstance(self.where, Tensor) else values_on(function, self.where)

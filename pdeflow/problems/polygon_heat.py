@@ -15,9 +15,9 @@ from torch import Tensor
 
 from pdeflow.discretization.boundary import Condition, Dirichlet, Robin
 from pdeflow.errors import UsageError
-from pdeflow.geometry import Ball, Box, Domain, Polygon, mesh_domain
+from pdeflow.geometry import Ball, Box, Domain, Polygon
 from pdeflow.problems.elliptic import Elliptic
-from pdeflow.problems.instance import At, Instance, Layout, Resolution
+from pdeflow.problems.instance import At, Instance, Resolution
 from pdeflow.random_fields import field_deviation, gaussian_random_field
 
 
@@ -103,9 +103,3 @@ class PolygonHeat(Elliptic):
     def boundary(self, instance: Instance) -> Mapping[str, Condition]:
         """Return heat transfer outside and u = 1 on the hole."""
         return {"hole0": Dirichlet(1.0), "outer": Robin(self.transfer, 0.0)}
-
-    def layout(self, instance: Instance, resolution: Resolution) -> Layout:
-        """Return a mesh of the instance's polygon with size h; every instance has its own."""
-        if not isinstance(resolution, int | float):
-            raise UsageError(f"PolygonHeat needs a mesh size, e.g. h: {self.resolution}, not cells per axis {resolution}")
-        return mesh_domain(self.shape(instance), float(resolution), backend="distmesh")

@@ -99,7 +99,8 @@ class Problem:
     def grid(self, shape: tuple[int, ...]) -> Grid:
         """Return the cell-centred grid of a box domain with this shape."""
         if not hasattr(self.domain, "grid"):
-            raise UsageError(f"{type(self).__name__} lives on a mesh; give a mesh size, e.g. h: {self.resolution}")
+            h = self.resolution if isinstance(self.resolution, float) else 0.1
+            raise UsageError(f"{type(self).__name__} lives on a mesh; give a mesh size, e.g. h: {h}, not cells per axis {list(shape)}")
         return self.domain.grid(shape)
 
     def system(self, instance: Instance, layout: Layout) -> LinearSystem:

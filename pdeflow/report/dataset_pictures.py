@@ -56,7 +56,8 @@ def plot_dataset(root: Path, folder: Path) -> list[Path]:
         for name, entry in manifest["fields"].items()
     }
     pictures = [*_plot_first(folder / "samples.png", first), plot_histograms(folder / "data_histograms.png", every)]
-    seconds = (manifest.get("race") or {}).get("seconds_per_sample")
+    race = manifest.get("race") or {}
+    seconds = race.get("seconds_per_sample")
     if "residual_rel" in first.samples:
         residuals, iterations, places = (
             np.concatenate([part.samples[column] for part in parts]) for column in ("residual_rel", "iterations", "chain_pos")
@@ -64,7 +65,7 @@ def plot_dataset(root: Path, folder: Path) -> list[Path]:
         verdict = manifest.get("verdict") or "relative residual"
         rtol = manifest.get("rtol")
         pictures.append(plot_solves(folder / "solves.png", residuals, iterations, places, rtol=rtol, verdict=verdict))
-    return [*pictures, *([plot_race(folder / "race.png", seconds)] if seconds else [])]
+    return [*pictures, *([plot_race(folder / "race.png", seconds, race.get("slower"))] if seconds else [])]
 
 
 def _splits(root: Path) -> Sequence[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from pdeflow.report.canvas import LINE_COLOURS, label_axes, line_style, new_figure, save_figure, save_numbers
 
@@ -46,6 +47,7 @@ def plot_solves(
         axes = panels[1]
         axes.plot(places, iterations, ".", color="0.75", markersize=3, zorder=1)
         axes.plot(order, means, label="mean over the chains", **line_style(0))
+        axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         label_axes(axes, "iterations along the chains", "place in the chain", "iterations")
     save_numbers(path, ("place", "mean iterations"), zip(order.tolist(), means.tolist(), strict=True))
     return save_figure(figure, path)
@@ -61,13 +63,13 @@ def _residuals(axes: Axes, residuals: np.ndarray, rtol: float | None, verdict: s
     label_axes(axes, verdict, "power of ten", "samples")
 
 
-def plot_race(path: str | Path, seconds: Mapping[str, float], titles: Sequence[str] | None = None) -> Path:
+def plot_race(path: str | Path, seconds: Mapping[str, float], slower: Mapping[str, float] | None = None) -> Path:
     """Draw the seconds per sample of the solvers of a race, the fastest on top.
 
     Args:
         path: PNG to write; all times go to the ``.csv`` beside it.
-        seconds: Seconds per sample by solver.
-        titles: Names to show, in the order of `seconds`.
+        seconds: Median seconds per sample by solver, of those that ran to the end.
+        slower: Least seconds of a sample by solver, of those that were left behind on the way.
 
     Returns:
         The path written.
@@ -77,18 +79,19 @@ def plot_race(path: str | Path, seconds: Mapping[str, float], titles: Sequence[s
     """
     if not seconds:
         raise ValueError("seconds: expected at least one solver, found none.")
-    names = list(titles or (word.replace("_", " ") for word in seconds))
-    ranked = sorted(zip(names, seconds.values(), strict=True), key=lambda item: item[1])
+    ranked = sorted([(name, s, True) for name, s in seconds.items()], key=lambda item: item[1])
+    ranked += sorted([(name, s, False) for name, s in (slower or {}).items()], key=lambda item: item[1])
     shown = ranked[:SHOWN]
-    figure = new_figure(6.4, 0.32 * len(shown) + 1.0)
+    figure = new_figure(6.4, 0.32 * len(shown) + 1.1)
     axes = figure.subplots()
-    places = range(len(shown))
-    colours = [LINE_COLOURS[0], *["0.7"] * (len(shown) - 1)]
-    bars = axes.barh(places, [1e3 * s for _, s in shown], color=colours)
-    axes.bar_label(bars, fmt=lambda value: f" {value:.3g}", fontsize=8)
-    axes.set_yticks(places, [name for name, _ in shown], fontsize=8)
+    colours = [LINE_COLOURS[0] if k == 0 else "0.55" if ended else "0.8" for k, (_, _, ended) in enumerate(shown)]
+    bars = axes.barh(range(len(shown)), [1e3 * s for _, s, _ in shown], color=colours)
+    labels = [f" {1e3 * s:.3g}" + ("" if ended else ", left behind") for _, s, ended in shown]
+    axes.bar_label(bars, labels, fontsize=8)
+    axes.set_yticks(range(len(shown)), [name for name, _, _ in shown], fontsize=8)
     axes.invert_yaxis()
-    axes.margins(x=0.12)
+    axes.margins(x=0.3)
     label_axes(axes, "race on the first samples", "milliseconds per sample", "", legend=False)
-    save_numbers(path, ("solver", "seconds per sample"), ranked)
+    rows = [(name, s, "yes" if ended else "no") for name, s, ended in ranked]
+    save_numbers(path, ("solver", "seconds per sample", "ran to the end"), rows)
     return save_figure(figure, path)

@@ -10,6 +10,7 @@ import scipy.io
 import scipy.sparse as sp
 import yaml
 
+from pdeflow.cli.experiment import one_resolution
 from pdeflow.cli.main import main
 
 from .conftest import TINY, inside
@@ -132,3 +133,11 @@ def test_a_tolerance_that_is_not_reached_is_exit_code_3(tmp_path, capsys):
         )
         assert "maxiter" in capsys.readouterr().out
         assert not Path("x.npy").exists()
+
+
+def test_a_mesh_size_on_the_command_line_replaces_the_grid_of_the_file_and_the_reverse():
+    file = {"grid": [32, 32], "name": "darcy"}
+    assert one_resolution(file, ["--h", "0.1"]) == {"name": "darcy"}
+    assert one_resolution(file, ["--h=0.1"]) == {"name": "darcy"}
+    assert one_resolution({"h": 0.1}, ["--grid", "[8, 8]"]) == {}
+    assert one_resolution(file, ["--seed=3"]) == file

@@ -21,7 +21,7 @@ def random_shard(shape, count, location, periodic, seed=0, dtype=np.float64):
     grid = Grid.uniform(shape, [(-1.0, 2.5)] * len(shape), location=location, periodic=periodic)
     fields = [numbers.standard_normal((count, *shape)).astype(dtype) for _ in range(3)]
     return Shard(
-        "any", grid, {"a": fields[0], "f": fields[1]}, {"u": fields[2]}, {"sample_id": np.arange(count)},
+        grid, {"a": fields[0], "f": fields[1]}, {"u": fields[2]}, name="any", samples={"sample_id": np.arange(count)},
         units={"a": "m2", "u": "Pa"}, seed=3, scalars={"k": numbers.standard_normal(count)},
     )  # fmt: skip
 

@@ -192,3 +192,12 @@ def test_who_fails_in_the_run_off_is_out():
     result, _ = run_off([1.0] * 5, 1.1)  # its times end: it raises at the second further system
     assert result.winner.name == "second"
     assert "first" in result.reasons
+
+
+def test_who_was_left_behind_is_listed_with_its_time_and_who_failed_is_not():
+    clock = Clock()
+    entries = [dense("good", clock, 1.0), dense("slow", clock, 10.0), dense("liar", clock, 1.0, wrong=1.0)]
+    result = race(SYSTEMS, RTOL, entries, clock=clock)
+    assert list(result.seconds) == ["good"]
+    assert result.slower == {"slow": pytest.approx(10.0)}
+    assert set(result.reasons) == {"slow", "liar"}

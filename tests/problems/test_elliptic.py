@@ -1,13 +1,18 @@
 import itertools
 import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 import scipy.sparse.linalg as sla
 import torch
 
 from pdeflow import seeds
-from pdeflow.geometry import Box, Grid
-from pdeflow.problems import Darcy, LogNormalDarcy, Poisson
+from pdeflow.discretization import space_on
+from pdeflow.errors import UsageError
+from pdeflow.geometry import Annulus, Box, Grid
+from pdeflow.problems import Darcy, Elliptic, Instance, LogNormalDarcy, Manufactured, Poisson
+from pdeflow.problems.instance import At
 from pdeflow.random_fields import field_amplitudes, gaussian_random_field
 
 
@@ -69,3 +74,41 @@ def test_darcy_is_two_phase_and_its_solution_obeys_the_maximum_principle():
 
 def problem_with_unit_source(grid):
     return Poisson().stored_instance({"f": torch.ones(grid.shape)}, {}, grid)
+
+
+@dataclass(frozen=True)
+class Ring(Elliptic):
+    """-∇·(a∇u) = 1 between two circles, a random: no layout of its own, and a field on a domain that is no box."""
+
+    equation: ClassVar[str] = "-div(a grad u) = 1 in a ring"
+
+    @property
+    def domain(self):
+        return Annulus((0.0, 0.0), 0.5, 1.0)
+
+    def sample(self, generator):
+        g = gaussian_random_field(self.domain, 3.0, 2.0, generator=generator, modes=4)
+        return Instance({"a": replace(g, transform=torch.exp)})
+
+    def source(self, instance, at):
+        return 1.0
+
+
+def test_a_class_on_a_ring_needs_no_layout_of_its_own_and_converges():
+    problem = Manufactured(Ring(), lambda x: x[:, 0] ** 2 - 3 * x[:, 1])
+    instance, errors = problem.sample(seeds.generator(0, seeds.INPUTS, 0)), []
+    for h in (0.1, 0.05):
+        mesh = problem.layout(instance, h)
+        assert mesh is problem.layout(instance, h)
+        u = torch.from_numpy(sla.spsolve((s := problem.system(instance, mesh)).A.tocsc(), s.b))
+        errors.append(float(space_on(mesh, "P1").error(u, problem.solution, "L2")))
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(2.0, abs=0.4)
+
+
+def test_wrong_resolutions_and_fields_are_told_what_to_do():
+    problem = Ring()
+    instance = problem.sample(seeds.generator(0, seeds.INPUTS, 0))
+    with pytest.raises(UsageError, match=r"Ring lives on a mesh; give a mesh size, e\.g\. h: 0\.1"):
+        problem.layout(instance, (16, 16))
+    with pytest.raises(UsageError, match="no field 'b'; it has a"):
+        At(instance, torch.zeros(1, 2, dtype=torch.float64))("b")
