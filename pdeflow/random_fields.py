@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -96,9 +97,8 @@ class Field:
         if grid.ndim != self.coefficients.ndim:
             raise ValueError(f"the field is {self.coefficients.ndim}-D but the grid is {grid.ndim}-D")
         values = self.coefficients
-        for factor, n in zip(
-            self._factors([grid.axis(k) for k in range(grid.ndim)]), grid.shape, strict=True
-        ):
+        tables = basis_on(grid, self.box, self.kind, tuple(self.coefficients.shape))
+        for factor, n in zip(tables, grid.shape, strict=True):
             kept = min(n, values.shape[0])
             values = torch.tensordot(
                 values[:kept], factor[:, :kept], dims=([0], [1])
@@ -119,6 +119,25 @@ class Field:
         for factor in factors[1:]:
             values = torch.einsum("nk,nk...->n...", factor, values)
         return self.transform(values) if self.transform else values
+
+
+@lru_cache(maxsize=16)
+def basis_on(grid: Grid, box: Box, kind: BoundaryKind, modes: tuple[int, ...]) -> tuple[Tensor, ...]:
+    """Evaluate the basis along every axis of a grid; the same for all fields of a distribution, so the last ones are kept.
+
+    Args:
+        grid: Grid of d axes.
+        box: Where the fields live.
+        kind: Basis of `basis`.
+        modes: Number of functions per axis.
+
+    Returns:
+        One table (n, K) per axis; not to be changed.
+    """
+    ends = zip(box.lower, box.upper, strict=True)
+    return tuple(
+        basis(kind, grid.axis(k), low, high - low, modes[k]) for k, (low, high) in enumerate(ends)
+    )
 
 
 def bounding_box(domain: Domain) -> Box:
@@ -177,10 +196,11 @@ def gaussian_random_field(
     return Field(amplitude * noise, box, kind)
 
 
+@lru_cache(maxsize=16)
 def field_amplitudes(
     box: Box, alpha: float, tau: float, *, kind: BoundaryKind, scale: float | None = None, modes: int = 64
 ) -> Tensor:
-    """Return the standard deviation of each mode coefficient, shape (K,) * d; the constant mode is removed."""
+    """Return the standard deviation of each mode coefficient, shape (K,) * d; the constant mode is removed; not to be changed."""
     lengths = [high - low for low, high in zip(box.lower, box.upper, strict=True)]
     squares = [wavenumbers(kind, length, modes) ** 2 for length in lengths]
     eigenvalue = torch.stack(torch.meshgrid(*squares, indexing="ij")).sum(0)

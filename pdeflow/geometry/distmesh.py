@@ -14,15 +14,20 @@ import torch
 from scipy.spatial import Delaunay
 
 from pdeflow.errors import UsageError
+from pdeflow.geometry.candidates import CandidateGrid
 from pdeflow.geometry.corners import corner_points
 from pdeflow.geometry.domain import implicit
 from pdeflow.geometry.domain.domain import Domain
 from pdeflow.geometry.mesh import Mesh
+from pdeflow.geometry.segments import segment_table
 
 STRETCH, STEP = 1.2, 0.2
 """Bars are longer at rest than they are on average, so that points spread; step of Euler's method. Both as published."""
 RETRIANGULATE, STILL, ON = 0.1, 1e-3, 1e-3
 """Motion that calls for a new triangulation, motion that ends the iteration, width of the boundary; all over h."""
+SAMPLES, LOST, THIN = 8, 0.15, (0.1, 0.2, 0.3, 0.4)
+"""Points of the domain's boundary per h that are looked at; distance over h from the mesh at which one is lost; depths over
+h at which the other side of a gap is looked for."""
 POOR, CROWDED = 0.3, 2.0
 """Quality below which a triangle is repaired; ratio of rest length to length from which a point is one too many."""
 
@@ -240,10 +245,34 @@ def _check(domain: Domain, h: float, mesh: Mesh) -> None:
             f"from the domain's; pass a smaller h"
         )
     mesh.validate()
+    _check_gaps(domain, h, mesh)
     area, measure = float(mesh.cell_measure().sum()), domain.measure()
     if abs(area / measure - 1) > 0.1:
         raise UsageError(
             f"mesh size {h:g} is too coarse: the mesh covers {area:.4g}, the domain {measure:.4g}; pass a smaller h"
+        )
+
+
+def _check_gaps(domain: Domain, h: float, mesh: Mesh) -> None:
+    """Refuse a mesh that lost a strip of the domain: a hole touches a wall in one vertex, or opened into it."""
+    rim = mesh.facets[mesh.boundary_facets]
+    vertex, degree = torch.unique(rim, return_counts=True)
+    places = mesh.points[vertex[degree != 2]]
+    if not len(places):
+        count = math.ceil(SAMPLES * domain.boundary_measure() / h)
+        x = domain.sample_boundary(count, generator=torch.Generator().manual_seed(0))
+        a, b = mesh.points[rim].unbind(dim=1)
+        away = (x - CandidateGrid.build(segment_table(a, b)).closest(x)[0]).norm(dim=1)
+        x = x[away > LOST * h]
+        x = x[mesh.locate(x)[0] < 0] if len(x) else x
+        normal = domain.project(x).normal
+        opposite = [domain.sdf(x - depth * h * normal) > 0 for depth in THIN]  # a rounded corner that is cut off is no gap
+        places = x[torch.stack(opposite).any(dim=0)] if len(x) else x
+    if len(places):
+        place = places[0].tolist()
+        raise UsageError(
+            f"mesh size {h:g} is too coarse: near ({place[0]:.4g}, {place[1]:.4g}) a gap or a part of the domain is thinner "
+            "than h and would be lost; pass a smaller h"
         )
 
 

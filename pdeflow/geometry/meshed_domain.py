@@ -31,7 +31,7 @@ class MeshDomain(Domain):
 
     Raises:
         UsageError: If the mesh is a curve or a surface, or a planar one falls into parts or touches itself at a vertex.
-        DataError: If the boundary of a mesh in space is not a closed surface.
+        DataError: If the mesh is not valid (inverted cells, NaN, …), or its boundary in space is not a closed surface.
     """
 
     mesh: Mesh
@@ -41,6 +41,7 @@ class MeshDomain(Domain):
             raise UsageError(
                 f"a region needs cells that fill 2-D or 3-D, got {self.mesh.cell_type} in {self.mesh.dim}-D"
             )
+        self.mesh.validate()
         object.__setattr__(self, "_region", self._planar() if self.mesh.dim == 2 else self._spatial())
 
     @property

@@ -28,7 +28,8 @@ def mesh_domain(
     Args:
         domain: Planar domain, or a box in any dimension up to three.
         h: Edge length aimed at, in length units.
-        backend: "auto" takes Gmsh for polygons where it can be imported, DistMesh for other planar domains, and a
+        backend: "auto" takes Gmsh for polygons where it can be imported and most edges are longer than h/2, since it keeps
+            every vertex and has short edges where the polygon has; DistMesh for other planar domains; and a
             regular mesh of lines or tetrahedra for boxes in 1-D and 3-D.
         generator: Source of randomness for DistMesh's starting lattice; None is deterministic.
 
@@ -40,8 +41,12 @@ def mesh_domain(
     """
     if backend not in ("auto", "gmsh", "distmesh"):
         raise UsageError(f"backend must be 'auto', 'gmsh' or 'distmesh', got {backend!r}")
+    if isinstance(h, bool) or not isinstance(h, int | float):
+        raise UsageError(f"the mesh size must be a number, got {h!r}")
     polygon = _polygon(domain)
-    if backend == "gmsh" or (backend == "auto" and polygon is not None and gmsh_available()):
+    if backend == "gmsh" or (
+        backend == "auto" and polygon is not None and _resolved(polygon, h) and gmsh_available()
+    ):
         if polygon is None:
             raise UsageError(
                 f"Gmsh meshes polygons and planar boxes, not a {type(domain).__name__}; use 'distmesh'"
@@ -57,6 +62,12 @@ def mesh_domain(
             f"no mesher here for a {domain.dim}-D {type(domain).__name__}; mesh it elsewhere and Mesh.load it"
         )
     return distmesh(domain, h, generator=generator)
+
+
+def _resolved(polygon: Polygon, h: float) -> bool:
+    """Whether half of a polygon's edges or more are at least h/2 long."""
+    lengths = torch.cat([(loop.roll(-1, 0) - loop).norm(dim=1) for loop in polygon.loops])
+    return float(lengths.median()) >= 0.5 * h
 
 
 def _polygon(domain: Domain) -> Polygon | None:

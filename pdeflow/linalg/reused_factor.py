@@ -238,26 +238,3 @@ def refine(
         x = better
         norms.append(norm)
     return x, norms
-
-
-def superpose(A: Any, B: np.ndarray, back: Backsolve, tolerance: float) -> tuple[np.ndarray, int]:
-    """Solve for many right-hand sides in a space of few dimensions: one solve per dimension, then one product.
-
-    Args:
-        A: Matrix with `@`.
-        B: Right-hand sides, shape (n, s), of rank q.
-        back: Solves for one of them.
-        tolerance: Relative size of a residual ||b - A x|| / ||b|| above which that column is solved by itself.
-
-    Returns:
-        (X of shape (n, s), number of solves).
-    """
-    U, sigma, Vh = np.linalg.svd(B, full_matrices=False)
-    q = int(np.sum(sigma > 1e-14 * sigma[0])) if sigma.size and sigma[0] > 0 else 0
-    basis = np.stack([back(np.ascontiguousarray(u)) for u in U.T[:q]], axis=1) if q else np.zeros((len(B), 0))
-    X = basis @ (sigma[:q, None] * Vh[:q])
-    norms, size = np.linalg.norm(B - A @ X, axis=0), np.linalg.norm(B, axis=0)
-    bad = np.flatnonzero(norms > tolerance * size)
-    for j in bad:
-        X[:, j] = back(np.ascontiguousarray(B[:, j]))
-    return X, q + len(bad)

@@ -131,3 +131,15 @@ def test_sizes_and_shapes_that_do_not_fit_are_refused():
         distmesh(Box.unit(2), -0.1)
     with pytest.raises(UsageError, match="pass a smaller h"):
         distmesh(Annulus((0.0, 0.0), 0.05, 1.0), 0.5)
+
+
+@pytest.mark.parametrize(("h", "good"), [(0.1, False), (0.02, False), (0.01, True)])
+def test_a_hole_that_would_open_into_a_wall_is_refused_not_lost(h, good):
+    domain = Box((0.0, 0.0), (1.0, 1.0)) - Ball((0.5, 0.79), 0.2)  # a gap of 0.01
+    if not good:
+        with pytest.raises(UsageError, match="a gap or a part of the domain is thinner"):
+            distmesh(domain, h)
+        return
+    mesh = distmesh(domain, h)
+    euler = mesh.n_points - len(mesh.facets) + mesh.n_cells
+    assert euler == 0  # one hole

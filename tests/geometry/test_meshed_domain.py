@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from pdeflow.errors import UsageError
+from pdeflow.errors import DataError, UsageError
 from pdeflow.geometry.domain import Box
 from pdeflow.geometry.domain.polygon import Polygon
 from pdeflow.geometry.mesh import Mesh
@@ -85,8 +85,25 @@ def test_points_come_from_the_cells_and_from_the_facets():
 def test_meshes_that_bound_no_single_region_are_refused():
     square = Mesh.rectangle((3, 3), cell_type="quad")
     with pytest.raises(UsageError, match="falls into 2 parts"):
-        MeshDomain(Mesh(square.points, square.cells[[0, 2]], "quad"))
-    with pytest.raises(UsageError, match="touches itself at vertex 5"):
-        MeshDomain(Mesh(square.points, square.cells[[0, 4]], "quad"))
+        MeshDomain(Mesh(square.points, square.cells[[0, 2]], "quad").cleaned())
+    with pytest.raises(UsageError, match="touches itself at vertex"):
+        MeshDomain(Mesh(square.points, square.cells[[0, 4]], "quad").cleaned())
     with pytest.raises(UsageError, match="line in 1-D"):
         MeshDomain(Mesh.box((4,)))
+
+
+def test_a_mesh_with_an_inverted_cell_or_a_nan_bounds_no_region():
+    square = Mesh.rectangle((3, 3), cell_type="tri")
+    cells = square.cells.clone()
+    cells[4] = cells[4].flip(0)
+    with pytest.raises(DataError, match="cell 4 is inverted"):
+        MeshDomain(Mesh(square.points, cells, "tri"))
+    points = square.points.clone()
+    points[5, 1] = torch.nan
+    broken = Mesh(points, square.cells, "tri")
+    with pytest.raises(DataError, match="finite"):
+        MeshDomain(broken)
+    with pytest.raises(DataError, match="not finite"):
+        broken.locate(torch.full((1, 2), 0.4, dtype=torch.float64))
+    with pytest.raises(UsageError, match="point 5 is not finite"):
+        broken.gradient()

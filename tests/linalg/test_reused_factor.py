@@ -7,7 +7,7 @@ import scipy.sparse.linalg as sla
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdeflow.linalg.reused_factor import BACKENDS, analyse, refine, superpose
+from pdeflow.linalg.reused_factor import BACKENDS, analyse, refine
 
 pytest.importorskip("kvxopt")
 EPS = np.finfo(float).eps
@@ -106,33 +106,6 @@ def test_cholmod_refuses_an_indefinite_matrix_in_blocks_and_solves_it_by_rows():
     with pytest.raises(ArithmeticError, match="not positive definite"):
         analyse(large, "CHOLMOD").factor(-large.data)(np.ones(400))
     assert close(-small, analyse(small, "CHOLMOD").factor(-small.data)(np.ones(30)), np.ones(30))
-
-
-@settings(max_examples=20, deadline=None)
-@given(seed=SEEDS, q=st.integers(1, 4), s=st.integers(1, 12))
-def test_superposition_needs_one_solve_per_dimension(seed, q, s):
-    generator = np.random.default_rng(seed)
-    A = values(pattern(40, generator), generator, True)
-    back = analyse(A, "SuperLU").factor(A.data)
-    B = generator.standard_normal((40, q)) @ generator.standard_normal((q, s))
-    X, solves = superpose(A, B, back, 1e-10)
-    assert solves == min(q, s)
-    assert np.all(np.linalg.norm(B - A @ X, axis=0) <= 1e-10 * np.linalg.norm(B, axis=0))
-
-
-def test_superposition_of_nothing_is_nothing():
-    A = sp.csr_array(sp.eye_array(5))
-    X, solves = superpose(A, np.zeros((5, 3)), lambda b: b, 1e-10)
-    assert solves == 0
-    assert not X.any()
-
-
-def test_a_column_that_superposition_loses_is_solved_by_itself():
-    A = sp.csr_array(sp.eye_array(2))
-    B = np.array([[1.0, 0.0], [0.0, 1e-16]])  # the second column is rounding beside the first
-    X, solves = superpose(A, B, lambda b: b, 1e-10)
-    assert solves == 2
-    np.testing.assert_array_equal(X, B)
 
 
 def test_refinement_contracts_by_the_error_of_the_factor():

@@ -12,17 +12,23 @@ from pdeflow.errors import UsageError
 
 
 def check_points(x: Tensor, dim: int) -> Tensor:
-    """Return the points as they are if they have shape (n, dim).
+    """Return the points as they are if they are finite and have shape (n, dim).
 
     Args:
         x: Points.
         dim: Dimension of the domain.
 
     Raises:
-        UsageError: If the shape is another one.
+        UsageError: If they are no tensor, the shape is another one, or a coordinate is not finite.
     """
+    if not isinstance(x, Tensor):
+        raise UsageError(f"points must be a torch tensor (n, {dim}), got {type(x).__name__}; use torch.as_tensor(x)")
     if x.ndim != 2 or x.shape[-1] != dim:
         raise UsageError(f"the domain is {dim}-D but the points have shape {tuple(x.shape)}; pass (n, {dim})")
+    finite = torch.isfinite(x.detach())
+    if not bool(finite.all()):
+        bad = int((~finite.all(dim=1)).nonzero()[0])
+        raise UsageError(f"point {bad} is not finite: {x[bad].tolist()}")
     return x
 
 

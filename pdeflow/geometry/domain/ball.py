@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -20,9 +20,10 @@ class _Spherical(Domain):
 
     centre: tuple[float, ...]
 
-    @cached_property
-    def _spheres(self) -> tuple[tuple[float, float], ...]:  # (radius, side) in the order of the tags
-        raise NotImplementedError
+    @property
+    @abstractmethod
+    def _spheres(self) -> tuple[tuple[float, float], ...]:
+        """(radius, side) in the order of the tags."""
 
     @property
     def dim(self) -> int:
@@ -110,15 +111,17 @@ class _Spherical(Domain):
 
 @dataclass(frozen=True)
 class Ball(_Spherical):
-    """Ball |x − centre| < radius; its boundary has the tag "boundary".
+    """Ball |x − centre| < radius.
 
     Attributes:
         centre: d coordinates in length units.
         radius: In length units.
+        tag: Name of its boundary, so that several balls can be told apart.
     """
 
     centre: tuple[float, ...]
     radius: float
+    tag: str = "boundary"
 
     convex = True
 
@@ -131,9 +134,9 @@ class Ball(_Spherical):
     @property
     def tags(self) -> tuple[str, ...]:
         """The one boundary part."""
-        return ("boundary",)
+        return (self.tag,)
 
-    @cached_property
+    @property
     def _spheres(self) -> tuple[tuple[float, float], ...]:
         return ((self.radius, 1.0),)
 
@@ -146,10 +149,10 @@ class Ball(_Spherical):
         Raises:
             UsageError: If nothing would be left.
         """
-        return Ball(self.centre, self.radius + width)
+        return Ball(self.centre, self.radius + width, self.tag)
 
     def _moved(self, rotation: Tensor, factor: float, shift: Tensor) -> Domain:
-        return Ball(self._moved_centre(rotation, factor, shift), factor * self.radius)
+        return Ball(self._moved_centre(rotation, factor, shift), factor * self.radius, self.tag)
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ class Annulus(_Spherical):
         """The two boundary parts."""
         return ("inner", "outer")
 
-    @cached_property
+    @property
     def _spheres(self) -> tuple[tuple[float, float], ...]:
         return ((self.inner, -1.0), (self.outer, 1.0))
 

@@ -89,10 +89,7 @@ class Box(Domain):
         Raises:
             UsageError: If the points have another dimension.
         """
-        if x.shape[-1] != self.dim:
-            raise UsageError(
-                f"the box is {self.dim}-D but the points have shape {tuple(x.shape)}; pass (n, {self.dim})"
-            )
+        x = self._checked(x)
         lower, upper = x.new_tensor(self.lower), x.new_tensor(self.upper)
         beyond = torch.maximum(lower - x, x - upper)  # (n, d), positive outside
         return beyond.clamp(min=0).norm(dim=-1) + beyond.amax(dim=-1).clamp(max=0)

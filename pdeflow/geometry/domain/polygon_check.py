@@ -49,12 +49,18 @@ def name_edges(
         Index into the names of every edge, shape (m,), and the names.
 
     Raises:
-        UsageError: If an edge does not exist.
+        UsageError: If an edge does not exist, or has two names.
     """
     default = ["outer"] + [f"hole{k}" for k in range(len(sizes) - 1)]
     names = list(dict.fromkeys([*edge_tags, *default]))
     tags = torch.cat([torch.full((n,), names.index(name)) for n, name in zip(sizes, default, strict=True)])
+    given: dict[int, str] = {}
     for name, ids in edge_tags.items():
+        if isinstance(ids, int):
+            raise UsageError(f"tag {name!r} must list edges, e.g. [{ids}], got {ids}")
+        for i in ids:
+            if given.setdefault(int(i), name) != name:
+                raise UsageError(f"edge {int(i)} is named twice, {given[int(i)]!r} and {name!r}; give it one name")
         wrong = [int(i) for i in ids if not 0 <= int(i) < len(tags)]
         if wrong:
             raise UsageError(

@@ -24,19 +24,21 @@ QUADRATURE_POINTS = 4096  # the periodic trapezoidal rule converges exponentiall
 
 @dataclass(frozen=True)
 class StarShaped(Domain):
-    """r(θ) = Σ_k cosine[k] cos kθ + sine[k] sin kθ > 0 about a centre; its boundary has the tag "boundary".
+    """r(θ) = Σ_k cosine[k] cos kθ + sine[k] sin kθ > 0 about a centre.
 
     Attributes:
         cosine: Coefficients of cos kθ from k = 0 (the mean radius), in length units.
         sine: Coefficients of sin kθ from k = 0 (that one is of no effect).
         centre: Two coordinates, in length units.
         sides: Sides of the inscribed polygon that finds the nearest arc.
+        tag: Name of its boundary.
     """
 
     cosine: tuple[float, ...]
     sine: tuple[float, ...] = ()
     centre: tuple[float, float] = (0.0, 0.0)
     sides: int = 1024
+    tag: str = "boundary"
 
     def __post_init__(self) -> None:
         if not self.cosine or not all(map(math.isfinite, (*self.cosine, *self.sine, *self.centre))):
@@ -107,7 +109,7 @@ class StarShaped(Domain):
     @property
     def tags(self) -> tuple[str, ...]:
         """The one boundary part."""
-        return ("boundary",)
+        return (self.tag,)
 
     def _polar(self, x: Tensor) -> tuple[Tensor, Tensor]:
         y = x - x.new_tensor(self.centre)

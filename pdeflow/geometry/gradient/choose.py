@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
@@ -41,6 +42,7 @@ def gradient(
             or degenerate cells).
     """
     if isinstance(layout, Tensor):
+        _check_finite(layout)
         if method in (None, "wls1", "wls2"):
             return least_squares_cloud(layout, 1 if method == "wls1" else 2)
     elif isinstance(layout, MeshLayout):
@@ -70,7 +72,14 @@ def mesh_gradient(
     return _of_mesh(mesh, method)
 
 
+def _check_finite(points: Tensor) -> None:
+    if not bool(torch.isfinite(points).all()):
+        bad = int((~torch.isfinite(points).all(dim=1)).nonzero()[0])
+        raise UsageError(f"point {bad} is not finite: {points[bad].tolist()}")
+
+
 def _of_mesh(mesh: MeshLayout, method: str) -> GradientOperator:
+    _check_finite(mesh.points)
     if method in ("wls1", "wls2"):
         return least_squares(mesh, 1 if method == "wls1" else 2)
     if method in ("avg", "cell"):

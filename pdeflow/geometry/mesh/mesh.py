@@ -18,7 +18,7 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from pdeflow.errors import UsageError
+from pdeflow.errors import DataError, UsageError
 from pdeflow.geometry.gradient.choose import mesh_gradient
 from pdeflow.geometry.mesh import (
     build,
@@ -137,7 +137,13 @@ class Mesh:
 
     @cached_property
     def centroid_tree(self) -> cKDTree:
-        """Search tree over the centroids of the cells."""
+        """Search tree over the centroids of the cells.
+
+        Raises:
+            DataError: If a point is not finite.
+        """
+        if not bool(torch.isfinite(self.points).all()):
+            raise DataError("the mesh has points that are not finite; mesh.validate() names them")
         return cKDTree(self.centroids().numpy())
 
     @cached_property
