@@ -43,7 +43,7 @@ def by_hand(x, edges):
 
 
 def draws(path, mesh, u):
-    picture = plot_mesh_samples(path, [(mesh.points, mesh.cells, mesh.cell_type, u)])
+    picture = plot_mesh_samples(path, [(mesh, u)])
     assert picture.stat().st_size > 10_000
     assert plot_mesh(path.with_name("mesh.png"), mesh.points, mesh.cells, mesh.cell_type).stat().st_size > 10_000
     mesh.save(path.with_suffix(".vtu"), point_data={"u": u})

@@ -183,7 +183,7 @@ def plot_elsewhere(settings: Any, solution: Any, path: Path) -> list[Path]:
         return []
     fields = problem.input_values(instance, mesh) | problem.unpack(solution.x, mesh)
     name, values = list(fields.items())[-1]
-    return [plot_mesh_samples(path, [(mesh.points, mesh.cells, mesh.cell_type, values)], names=[name], name=name)]
+    return [plot_mesh_samples(path, [(mesh, values)], names=[name], name=name)]
 
 
 def input_field(settings: Any, system: Any) -> tuple[str, np.ndarray]:

@@ -213,7 +213,7 @@ def say_empty(axes: Axes, text: str) -> None:
 
 
 def save_figure(figure: Figure, path: str | Path) -> Path:
-    """Write a figure as PNG: aside first, then renamed, so a reader never meets half a picture.
+    """Write a figure as PNG with all of its labels: aside first, then renamed, so a reader never meets half a picture.
 
     Args:
         figure: Figure made by `new_figure`.
@@ -226,8 +226,9 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     figure.savefig(
-        aside, format="png", dpi=DOTS_PER_INCH, facecolor="white", metadata={"Software": "pdeflow"}
-    )
+        aside, format="png", dpi=DOTS_PER_INCH, facecolor="white", metadata={"Software": "pdeflow"},
+        bbox_inches="tight", pad_inches=0.08,
+    )  # fmt: skip
     os.replace(aside, path)
     return path
 

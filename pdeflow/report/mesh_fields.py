@@ -21,8 +21,16 @@ from pdeflow.report.mesh_panels import (
     show_mesh_field,
 )
 
-MeshSample = tuple[Any, Any, str, Any]
-"""(points (n, 2), cells (m, k), cell_type, values (n,) or (m,))."""
+MeshSample = tuple[Any, Any, str, Any] | tuple[Any, Any]
+"""(points (n, 2), cells (m, k), cell_type, values (n,) or (m,)), or (mesh, values)."""
+
+
+def parts_of(sample: MeshSample) -> tuple[Any, Any, str, Any]:
+    """Return points, cells, type and values of a sample, given with a mesh or without."""
+    if len(sample) == 2:
+        mesh, values = sample
+        return mesh.points, mesh.cells, mesh.cell_type, values
+    return sample
 
 
 def plot_mesh(
@@ -79,7 +87,7 @@ def plot_mesh_samples(
 
     Args:
         path: PNG to write; ranges of every sample go to the ``.csv`` beside it.
-        samples: (points, cells, cell_type, values) of each sample.
+        samples: (mesh, values) of each sample, or (points, cells, cell_type, values).
         names: Title of each panel; by default "u, sample 0" and so on.
         name: Name of the field.
         unit: Its unit, written beside the colour bar.
@@ -92,21 +100,21 @@ def plot_mesh_samples(
     Raises:
         ValueError: If there is no sample, or shapes do not fit together.
     """
-    samples = list(samples)[:count]
-    if not samples:
+    drawn = [parts_of(sample) for sample in list(samples)[:count]]
+    if not drawn:
         raise ValueError("samples: expected at least one, found none.")
-    titles = list(names or [f"{name}, sample {i}" for i in range(len(samples))])
-    span = limits(*(sample[3] for sample in samples))
-    around = np.concatenate([np.asarray(sample[0], dtype=float) for sample in samples])
-    panels = _panels(around, len(samples))
-    for axes, (points, cells, kind, values), title in zip(panels, samples, titles, strict=False):
+    titles = list(names or [f"{name}, sample {i}" for i in range(len(drawn))])
+    span = limits(*(sample[3] for sample in drawn))
+    around = np.concatenate([np.asarray(sample[0], dtype=float) for sample in drawn])
+    panels = _panels(around, len(drawn))
+    for axes, (points, cells, kind, values), title in zip(panels, drawn, titles, strict=False):
         image = show_mesh_field(axes, points, cells, kind, values, span, bar=False, edges=edges)
         axes.set_title(title, fontsize=10)
         frame(axes, around)
         axes.label_outer()
     explain_colours(panels[-1], image, f"{name} ({unit})", around)
     return _save_ranges(
-        path, panels[0], [(t, np.asarray(s[3], dtype=float)) for t, s in zip(titles, samples, strict=False)]
+        path, panels[0], [(t, np.asarray(s[3], dtype=float)) for t, s in zip(titles, drawn, strict=False)]
     )
 
 
