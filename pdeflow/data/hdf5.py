@@ -50,27 +50,39 @@ def write_aside(path: Path, write: Callable[[h5py.File], None]) -> str:
     return hashlib.sha256(image).hexdigest()
 
 
-def create(file: h5py.File, name: str, values: np.ndarray, *, ragged: bool = False) -> h5py.Dataset:
-    """Write an array in chunks, gzip 4 after a byte shuffle, with a checksum of every chunk.
+def create(
+    file: h5py.File, name: str, values: np.ndarray, *, ragged: bool = False, **attributes: Any
+) -> None:
+    """Write an array in chunks, gzip 4 after a byte shuffle, with a checksum of every chunk, and close it.
+
+    HDF5 gives chunks their place in the file when the dataset is closed. Left to Python, that is when the last reference
+    goes: later where somebody looks at the stack, like the profiler of a Dask worker, and then the bytes would differ.
 
     Args:
         file: Open file.
         name: Path inside it.
         values: The array; samples come first.
         ragged: Whether rows are points or cells instead of samples, so that a chunk holds many.
+        **attributes: Of the dataset.
     """
-    if not values.size:
-        return file.create_dataset(name, data=values, track_times=False)
-    row = math.prod(values.shape[1:]) * values.itemsize
-    chunks = (
-        (min(len(values), max(CHUNK_BYTES // row, 1)), *values.shape[1:])
-        if ragged
-        else chunk_shape(values.shape, values.itemsize)
-    )
-    return file.create_dataset(
-        name, data=values, chunks=chunks, compression="gzip",
-        compression_opts=4, shuffle=True, fletcher32=True, track_times=False,
-    )  # fmt: skip
+    options: dict[str, Any] = {}
+    if values.size:
+        row = math.prod(values.shape[1:]) * values.itemsize
+        chunks = (
+            (min(len(values), max(CHUNK_BYTES // row, 1)), *values.shape[1:])
+            if ragged
+            else chunk_shape(values.shape, values.itemsize)
+        )
+        options = {
+            "chunks": chunks,
+            "compression": "gzip",
+            "compression_opts": 4,
+            "shuffle": True,
+            "fletcher32": True,
+        }
+    data = file.create_dataset(name, data=values, track_times=False, **options)
+    annotate(data, **attributes)
+    data.id.close()
 
 
 def chunk_shape(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
@@ -103,10 +115,13 @@ def write_columns(
     group = file.create_group("scalars")
     group.attrs["field_names"] = list(scalars) or np.array([], dtype="S1")
     for name, column in scalars.items():
-        data = create(file, f"scalars/{name}", np.asarray(column, dtype=np.float64))
-        annotate(data, sample_varying=True, time_varying=False, units="1", long_name=f"parameter {name}")
+        values = np.asarray(column, dtype=np.float64)
+        create(
+            file, f"scalars/{name}", values,
+            sample_varying=True, time_varying=False, units="1", long_name=f"parameter {name}",
+        )  # fmt: skip
     for name, column in samples.items():
-        annotate(create(file, f"samples/{name}", np.asarray(column, dtype=SAMPLE_COLUMNS[name])), units="1")
+        create(file, f"samples/{name}", np.asarray(column, dtype=SAMPLE_COLUMNS[name]), units="1")
 
 
 def annotate(target: Any, **attributes: Any) -> None:

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 import torch
 
-from pdeflow.data.hdf5 import annotate, create, nonfinite, write_aside, write_columns
+from pdeflow.data.hdf5 import create, nonfinite, write_aside, write_columns
 from pdeflow.data.record import Record, header, read_header
 from pdeflow.errors import DataError
 from pdeflow.geometry import Mesh
@@ -87,8 +87,12 @@ def write_mesh_shard(path: Path, shard: MeshShard) -> str:
         _write_meshes(file, shard.meshes)
         for name, values in shard.fields.items():
             role = "input" if name in shard.inputs else "solution"
-            data = create(file, f"fields/{name}", values, ragged=True)
-            annotate(data, units=shard.units.get(name, "1"), long_name=f"{role} {name}", location="point")
+            attributes = {
+                "units": shard.units.get(name, "1"),
+                "long_name": f"{role} {name}",
+                "location": "point",
+            }
+            create(file, f"fields/{name}", values, ragged=True, **attributes)
         write_columns(file, shard.scalars, shard.samples)
 
     return write_aside(path, write)
@@ -101,9 +105,8 @@ def _write_meshes(file: h5py.File, meshes: Sequence[Mesh]) -> None:
     for tag in tags:
         parts[f"facet_tags/{tag}"] = [_facets(mesh, tag) for mesh in meshes]
     for name, arrays in parts.items():
-        data = create(file, f"mesh/{name}", torch.cat(arrays).numpy(), ragged=True)
-        if name == "points":
-            annotate(data, units="1", long_name="coordinates")
+        attributes = {"units": "1", "long_name": "coordinates"} if name == "points" else {}
+        create(file, f"mesh/{name}", torch.cat(arrays).numpy(), ragged=True, **attributes)
         file[f"mesh_offsets/{name}"] = np.cumsum([0, *(len(array) for array in arrays)])
 
 

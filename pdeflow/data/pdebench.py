@@ -25,7 +25,7 @@ from pdeflow.data.conversion import (
     text,
 )  # fmt: skip
 from pdeflow.data.dataset import read_split
-from pdeflow.data.hdf5 import annotate, create, write_aside
+from pdeflow.data.hdf5 import create, write_aside
 from pdeflow.data.manifest import read_manifest
 from pdeflow.data.reading import grid_of
 from pdeflow.data.store import AXES, Shard
@@ -185,7 +185,7 @@ def _write(file: h5py.File, shards: list[Shard], arrays: dict[str, np.ndarray]) 
     first: Any = shards[0]
     names = {"tensor": next(iter(first.outputs)), "nu": next(iter(first.inputs))}
     for name, values in arrays.items():
-        annotate(create(file, name, values), units=first.units.get(names[name], "1"))
+        create(file, name, values, units=first.units.get(names[name], "1"))
     for k, axis in enumerate(AXES[: first.grid.ndim]):
         file[f"{axis}-coordinate"] = first.grid.axis(k).numpy().astype(np.float32)
     step = first.times[-1] - first.times[-2] if len(first.times) > 1 else 1.0

@@ -133,11 +133,9 @@ def _write_fields(file: h5py.File, shard: Shard) -> None:
     origin = f", {shard.origin}" if shard.origin else ""
     for name, values in shard.fields.items():
         steady = name in shard.inputs
-        data = create(
-            file, f"t0_fields/{name}", values[:, None] if not steady and len(shard.times) == 1 else values
-        )
-        annotate(
-            data, dim_varying=[True] * shard.grid.ndim, sample_varying=True, time_varying=not steady,
+        create(
+            file, f"t0_fields/{name}", values[:, None] if not steady and len(shard.times) == 1 else values,
+            dim_varying=[True] * shard.grid.ndim, sample_varying=True, time_varying=not steady,
             units=shard.units.get(name, "1"), long_name=f"{'input' if steady else 'solution'} {name}{origin}",
             coordinates=" ".join(AXES[: shard.grid.ndim]),
         )  # fmt: skip

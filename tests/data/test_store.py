@@ -1,3 +1,4 @@
+import sys
 import time
 
 import h5py
@@ -52,6 +53,19 @@ def test_the_bytes_do_not_depend_on_the_time_or_the_place(tmp_path):
     one = write_shard(tmp_path / "one" / "x.hdf5", shard)
     time.sleep(1.1)  # HDF5's own time stamps count seconds
     assert write_shard(tmp_path / "two" / "x.hdf5", shard) == one == sha256(tmp_path / "two" / "x.hdf5")
+
+
+def test_the_bytes_do_not_depend_on_who_looks_at_the_stack_meanwhile(tmp_path):
+    """A profiler that holds frames keeps the variables in them alive, and with them open HDF5 objects."""
+    shard, kept = random_shard((4, 4), 3, "cell", False), []
+    one = write_shard(tmp_path / "x.hdf5", shard)
+    sys.setprofile(lambda frame, event, argument: kept.append(frame))
+    try:
+        two = write_shard(tmp_path / "x.hdf5", shard)
+    finally:
+        sys.setprofile(None)
+    assert len({id(frame) for frame in kept}) > 100
+    assert one == two
 
 
 def test_no_half_written_file_stays_when_a_value_is_not_finite(tmp_path):

@@ -42,7 +42,6 @@ def two_workers():
         yield local
 
 
-@pytest.mark.slow  # now and then the first chain of a worker differs in its last bits; the cause is open
 def test_a_cluster_gives_the_bytes_of_the_process_pool(whole, two_workers, tmp_path):
     states = []
     generate(Darcy(), tmp_path, scheduler=two_workers.scheduler_address, progress=states.append, **SETTINGS)
@@ -53,7 +52,6 @@ def test_a_cluster_gives_the_bytes_of_the_process_pool(whole, two_workers, tmp_p
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-@pytest.mark.slow  # now and then the first chain of a worker differs in its last bits; the cause is open
 def test_a_killed_worker_loses_and_doubles_nothing(whole, two_workers, tmp_path):
     victim, killed = next(iter(two_workers.workers.values())).pid, []
 
@@ -74,7 +72,6 @@ def test_an_unsolvable_sample_is_told_once_and_not_tried_again(two_workers, tmp_
         generate(Darcy(), tmp_path, scheduler=two_workers.scheduler_address, **SETTINGS | {"rtol": 2e-15})
 
 
-@pytest.mark.slow  # now and then the first chain of a worker differs in its last bits; the cause is open
 def test_an_interrupted_run_resumes_on_the_cluster_or_without_it(whole, two_workers, tmp_path):
     def interrupt(state):
         if state.done:

@@ -33,7 +33,8 @@ class FEMSpace(CellTables):
     """A nodal finite element space and everything about it that does not depend on the coefficients.
 
     Tables are built once; a new coefficient costs one product and one count. The attributes are those of CellTables; the
-    L² error is of order `degree` + 1.
+    L² error is of order `degree` + 1 where the mesh has the shape of the domain; edges are straight, so on a curved boundary it
+    is of order two for every degree.
     """
 
     @cached_property
