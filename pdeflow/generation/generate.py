@@ -27,6 +27,7 @@ from pdeflow.generation.race import fastest_solver, told
 from pdeflow.generation.recipe import Chain, Recipe, parse_share
 from pdeflow.generation.script import script_of, stop_loading
 from pdeflow.generation.solvers import title
+from pdeflow.generation.sorting_gain import sorting_gain
 from pdeflow.generation.workers import Progress, Workers, remove_leftovers
 from pdeflow.generation.workers import workers as open_workers
 from pdeflow.problems import Problem
@@ -189,11 +190,12 @@ def fill(
         again = engine.alone and recipe.method == "auto" and problem.linear
         watch = DriftWatch(root, recipe, plan, race if again else None)
         pool.write(root, recipe, todo, watch.assign, watch.finished, progress)
-    chains = recipe.chains()
-    missing = sum(not (root / chain.sidecar).is_file() for chain in chains)
-    if missing:
-        return {"incomplete": missing, "chains": len(chains), "name": recipe.name}
-    return build_manifest(root, facts(problem, root, recipe, watch.plan, time.perf_counter() - start))
+        chains = recipe.chains()
+        missing = sum(not (root / chain.sidecar).is_file() for chain in chains)
+        if missing:
+            return {"incomplete": missing, "chains": len(chains), "name": recipe.name}
+        sorting = pool.call(sorting_gain, recipe, watch.plan) if recipe.order == "similar" else None
+    return build_manifest(root, facts(problem, root, recipe, watch.plan, sorting, time.perf_counter() - start))
 
 
 def unfinished(root: Path, recipe: Recipe, share: int, shares: int) -> list[Chain]:
@@ -224,7 +226,9 @@ def solvers_told(plan: dict[str, Any]) -> str:
     return "; then ".join([told(plan), *changes])
 
 
-def facts(problem: Problem, root: Path, recipe: Recipe, plan: dict[str, Any], wall: float) -> dict[str, Any]:
+def facts(
+    problem: Problem, root: Path, recipe: Recipe, plan: dict[str, Any], sorting: dict[str, Any] | None, wall: float
+) -> dict[str, Any]:  # fmt: skip
     """Collect for the manifest what is not in the shards.
 
     Args:
@@ -232,6 +236,7 @@ def facts(problem: Problem, root: Path, recipe: Recipe, plan: dict[str, Any], wa
         root: Folder of the dataset.
         recipe: What was generated.
         plan: Its plan.
+        sorting: What `sorting_gain` returned, or None where the samples are in the order of their numbers.
         wall: Seconds of this call.
     """
     sidecars = [json.loads((root / chain.sidecar).read_text(encoding="utf-8")) for chain in recipe.chains()]
@@ -245,6 +250,7 @@ def facts(problem: Problem, root: Path, recipe: Recipe, plan: dict[str, Any], wa
             "reasons": plan["reasons"], "changes": plan["changes"],
         },
         "order": recipe.order,
+        "sorting": sorting,
         "seconds": wall,
         "seconds_of_workers": sum(sidecar["seconds"] for sidecar in sidecars),
         "versions": plan["versions"],

@@ -62,9 +62,12 @@ def plot_dataset(root: Path, folder: Path) -> list[Path]:
         residuals, iterations, places = (
             np.concatenate([part.samples[column] for part in parts]) for column in ("residual_rel", "iterations", "chain_pos")
         )
-        verdict = manifest.get("verdict") or "relative residual"
-        rtol = manifest.get("rtol")
-        pictures.append(plot_solves(folder / "solves.png", residuals, iterations, places, rtol=rtol, verdict=verdict))
+        options: dict[str, Any] = {
+            "rtol": manifest.get("rtol"),
+            "verdict": manifest.get("verdict") or "relative residual",
+            "unsorted": (manifest.get("sorting") or {}).get("unsorted_iterations") or (),
+        }
+        pictures.append(plot_solves(folder / "solves.png", residuals, iterations, places, **options))
     return [*pictures, *([plot_race(folder / "race.png", seconds, race.get("slower"))] if seconds else [])]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ SHOWN = 8
 
 def plot_solves(
     path: str | Path, residuals: np.ndarray, iterations: np.ndarray, places: np.ndarray, rtol: float | None = None,
-    verdict: str = "relative residual",
+    verdict: str = "relative residual", unsorted: Sequence[int] = (),
 ) -> Path:  # fmt: skip
     """Draw the distribution of the residuals and, where they differ, the iterations along the chains.
 
@@ -28,6 +28,7 @@ def plot_solves(
         places: Place of each sample in its chain, shape (N,).
         rtol: Tolerance, drawn as a line.
         verdict: What the residuals are.
+        unsorted: Iterations of the same solver on samples in the order of their numbers, where the dataset is sorted.
 
     Returns:
         The path written.
@@ -47,9 +48,12 @@ def plot_solves(
         axes = panels[1]
         axes.plot(places, iterations, ".", color="0.75", markersize=3, zorder=1)
         axes.plot(order, means, label="mean over the chains", **line_style(0))
+        if len(unsorted):
+            axes.plot(range(len(unsorted)), unsorted, label="not sorted", **line_style(1))
         axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         label_axes(axes, "iterations along the chains", "place in the chain", "iterations")
-    save_numbers(path, ("place", "mean iterations"), zip(order.tolist(), means.tolist(), strict=True))
+    rows = [[place, mean, *unsorted[k : k + 1]] for k, (place, mean) in enumerate(zip(order.tolist(), means.tolist(), strict=True))]
+    save_numbers(path, ("place", "mean iterations", "not sorted")[: 2 + bool(unsorted)], rows)
     return save_figure(figure, path)
 
 

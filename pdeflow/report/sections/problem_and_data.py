@@ -96,6 +96,7 @@ def _cost(manifest: Mapping[str, Any], total: int) -> dict[str, Any]:
         f"{verdict}, median": residual.get("median"),
         f"{verdict}, largest": residual.get("max"),
         **{f"iterations, {key}": value for key, value in _iterations(manifest.get("iterations")).items()},
+        **_sorting(manifest.get("sorting") or {}),
         "seconds": seconds,
         "milliseconds per sample": 1e3 * seconds / total if seconds and total else None,
         "size": f"{format_number(size / 1e6)} MB" if size else None,
@@ -105,3 +106,12 @@ def _cost(manifest: Mapping[str, Any], total: int) -> dict[str, Any]:
 
 def _iterations(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {} if value is None else {"all": value}
+
+
+def _sorting(gain: Mapping[str, Any]) -> dict[str, Any]:
+    """What the order of the samples brought, for a sorted dataset."""
+    found = {"distance of neighbours, as a share of that without sorting": gain.get("neighbour_distance")} if gain else {}
+    unsorted = gain.get("unsorted_iterations") or ()
+    if unsorted:
+        found[f"iterations without sorting, mean of {len(unsorted)} samples"] = sum(unsorted) / len(unsorted)
+    return found
