@@ -1,100 +1,50 @@
-"""Truncated Fourier convolution on 1-, 2- or 3-D grids, dense or Tucker-factorised, in real arithmetic.
+"""Truncated Fourier convolution on 1-, 2- or 3-D grids, channels last, in real arithmetic.
 
-Li et al., Fourier Neural Operator, ICLR 2021, eq. (4); Kossaifi et al., Multi-Grid Tensorized FNO, TMLR
-2024, section 3. The transforms are products with truncated Fourier matrices: exact on even and odd grids,
-cheaper than a full FFT while few modes are kept, and free of complex tensors, which optimizers, checkpoints
-and compilers handle badly.
+Li et al., Fourier Neural Operator, ICLR 2021, eq. (4); Kossaifi et al., Multi-Grid Tensorized FNO, TMLR 2024, section 3.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from pdeflow.models.spectral_weight import Factorization, Kernel, spectral_weight
 from pdeflow.models.truncated_fourier import (
-    apply_along,
-    kept_wavenumbers,
+    differentiate,
+    fft_inverse,
+    fft_transform,
     truncated_inverse,
     truncated_transform,
 )
 
-_NEUTRAL_BLOCK_OPTIONS: dict[str, tuple[object, ...]] = {
-    "resolution_scaling_factor": (None,),
-    "max_n_modes": (None,),
-    "fixed_rank_modes": (False, None),
-    "implementation": ("factorized", "reconstructed"),
-    "separable": (False,),
-    "fno_block_precision": ("full",),
-    "decomposition_kwargs": (None, {}),
-    "complex_data": (False,),
-}
-
-
-def tucker_ranks(shape: Sequence[int], fraction: float) -> tuple[int, ...]:
-    """Choose Tucker ranks, all modes shrunk alike, that store about a fraction of the dense entries.
-
-    Args:
-        shape: Shape of the dense tensor, N modes.
-        fraction: Wanted share of stored entries, in (0, 1].
-
-    Returns:
-        N ranks between 1 and the mode size.
-
-    Raises:
-        ValueError: If fraction is outside (0, 1].
-
-    Reference: root s of s^N prod(n_j) + s sum(n_j^2) = fraction prod(n_j), ranks round(s n_j); tensorly's
-    rule.
-    """
-    if not 0 < fraction <= 1:
-        raise ValueError(f"rank as a fraction must lie in (0, 1], got {fraction}; None keeps dense weights")
-    dense, squares = math.prod(shape), sum(n * n for n in shape)
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        stored = middle ** len(shape) * dense + middle * squares
-        low, high = (middle, high) if stored < fraction * dense else (low, middle)
-    return tuple(max(1, round(low * n)) for n in shape)
+Path = Literal["auto", "matmul", "fft"]
 
 
 class SpectralConv(nn.Module):
     """Convolution by one learned complex matrix per kept Fourier mode.
 
-    ŷ_k = W_kᵀ x̂_k for the kept k, y = Re Σ_k ŷ_k e^{2πi k·x/n} + bias, where x̂ is divided by the number
-    of grid points (norm="forward"), so the weights mean the same on every grid. Fits `conv_module=` of
-    neuraloperator's FNOBlocks.
-
-    The weights start with root mean square sqrt(2 / (in_channels + out_channels)) per complex entry.
+    ŷ_k = W_kᵀ x̂_k for the kept k, y = Re Σ_k ŷ_k e^{2πi k·x/n} + bias, where x̂ is divided by the number of grid points
+    (norm="forward"), so the weights mean the same on every grid, even or odd.
 
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.
-        n_modes: Kept modes per axis, both signs counted (an even number is usual); the last axis stores
-            M//2 + 1.
-        rank: None for a dense weight; a fraction in (0, 1] of its entries, or explicit ranks
-            (in, out, axis 0, ...), for a Tucker form whose channel factors are real.
+        n_modes: Kept modes per axis, both signs counted (an even number is usual); the last axis stores M//2 + 1.
+        factorization: "dense", "depthwise", "tucker", "cp" or "tt"; None where layers share a tensor and `forward` is
+            given its kernel.
+        rank: Share of the dense entries that a factorized weight stores, in (0, 1], or its ranks.
         bias: Whether to add a constant per output channel (starts at zero).
-        factorization: "tucker", or None to ignore rank, as FNOBlocks passes it for dense weights.
-        **block_options: What else FNOBlocks passes; anything but its neutral value is refused.
+        path: "matmul", products with truncated Fourier matrices; "fft"; or "auto", which takes the cheaper one.
 
     Raises:
         ValueError: If an option, the number of axes or a rank is out of range.
     """
 
-    matrix_views: ClassVar[dict[str, str]] = {
-        "weight": "spectral",
-        "core": "tucker_core",
-        "in_factor": "matrix",
-        "out_factor": "matrix",
-        "mode_factor_0": "complex_matrix",
-        "mode_factor_1": "complex_matrix",
-        "mode_factor_2": "complex_matrix",
-        "bias": "elementwise",
-    }
+    matrix_views: ClassVar[dict[str, str]] = {"bias": "elementwise"}
 
     def __init__(
         self,
@@ -102,153 +52,156 @@ class SpectralConv(nn.Module):
         out_channels: int,
         n_modes: int | Sequence[int],
         *,
-        rank: float | Sequence[int] | None = None,
+        factorization: Factorization | None = "dense",
+        rank: float | Sequence[int] = 0.1,
         bias: bool = True,
-        factorization: str | None = "tucker",
-        **block_options: object,
+        path: Path = "auto",
     ) -> None:
         super().__init__()
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.n_modes = (n_modes,) if isinstance(n_modes, int) else tuple(int(m) for m in n_modes)
-        if not 1 <= len(self.n_modes) <= 3 or min(self.n_modes) < 1:
-            raise ValueError(f"n_modes must hold 1 to 3 positive numbers, got {self.n_modes}")
-        if factorization not in (None, "tucker", "Tucker"):
-            raise ValueError(f"factorization must be 'tucker' or None, got {factorization!r}")
-        for name, value in block_options.items():
-            if value not in _NEUTRAL_BLOCK_OPTIONS.get(name, ()):
-                raise ValueError(f"SpectralConv does not support {name}={value!r}; leave it at its default")
-        std = math.sqrt(2 / (in_channels + out_channels))
-        shape = (in_channels, out_channels, *(len(k) for k in kept_wavenumbers(self.n_modes)))
-        self.ranks = None if rank is None or factorization is None else _check_ranks(shape, rank)
-        if self.ranks is None:
-            self.weight = nn.Parameter(std / math.sqrt(2) * torch.randn(*shape, 2))
-        else:
-            self._create_factors(shape, self.ranks, std)
-        self.bias = nn.Parameter(torch.zeros(out_channels, *[1] * len(self.n_modes))) if bias else None
+        self.n_modes = check_modes(n_modes)
+        if path not in ("auto", "matmul", "fft"):
+            raise ValueError(f"path must be 'auto', 'matmul' or 'fft', got {path!r}")
+        self.path: Path = path
+        self.weight = (
+            None
+            if factorization is None
+            else spectral_weight(factorization, in_channels, out_channels, self.n_modes, rank)
+        )
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
 
-    def _create_factors(self, shape: Sequence[int], ranks: Sequence[int], std: float) -> None:
-        """Draw core and factors with one common deviation, so that the dense entries have deviation std."""
-        s = (std / math.sqrt(math.prod(ranks))) ** (1 / (len(shape) + 1))
-        self.core = nn.Parameter(s / math.sqrt(2) * torch.randn(*ranks, 2))
-        self.in_factor = nn.Parameter(s * torch.randn(ranks[0], shape[0]))
-        self.out_factor = nn.Parameter(s * torch.randn(shape[1], ranks[1]))
-        for axis, (size, r) in enumerate(zip(shape[2:], ranks[2:], strict=True)):
-            self.register_parameter(
-                f"mode_factor_{axis}", nn.Parameter(s / math.sqrt(2) * torch.randn(size, r, 2))
-            )
-
-    def check_grid(self, shape: Sequence[int]) -> None:
-        """Check that a grid resolves the kept modes.
-
-        Args:
-            shape: Points per axis.
-
-        Raises:
-            ValueError: If the number of axes differs or an axis has fewer points than kept modes.
-        """
-        if len(shape) != len(self.n_modes):
-            raise ValueError(
-                f"n_modes={self.n_modes} needs a {len(self.n_modes)}-D grid, got shape {tuple(shape)}"
-            )
-        for axis, (m, n) in enumerate(zip(self.n_modes, shape, strict=True)):
-            if m > n:
-                raise ValueError(
-                    f"n_modes={m} exceeds grid {n} along axis {axis}; at most {n} modes exist: lower n_modes"
-                )
-
-    def kernel(self) -> Tensor:
-        """Return the matrix per mode in real storage, without the channel factors.
-
-        Returns:
-            Shape (r_in, r_out, *kept, 2); r_in and r_out are the channel counts when the weight is dense.
-        """
-        if self.ranks is None:
-            return self.weight
-        kernel = self.core
-        for axis in range(len(self.n_modes)):
-            factor = self.get_parameter(f"mode_factor_{axis}")
-            kernel = apply_along(kernel, factor.transpose(0, 1), axis + 2)
-        return kernel
-
-    def dense_weight(self) -> Tensor:
-        """Assemble the complex weight, in neuraloperator's layout.
-
-        Returns:
-            Complex tensor (in_channels, out_channels, *kept).
-        """
-        kernel = torch.view_as_complex(self.kernel().contiguous())
-        if self.ranks is None:
-            return kernel
-        into, out = self.in_factor.to(kernel.dtype), self.out_factor.to(kernel.dtype)
-        return torch.einsum("rs...,ri,os->io...", kernel, into, out)
-
-    def transform(self, x: Tensor, output_shape: Sequence[int] | None = None) -> Tensor:
-        """Return the skip path's input unchanged: FNOBlocks asks for a resampling that we do not offer.
-
-        Args:
-            x: Features, shape (batch, channels, *grid).
-            output_shape: None or the grid of x.
-
-        Returns:
-            x itself.
-
-        Raises:
-            ValueError: If output_shape differs from the grid of x.
-        """
-        if output_shape is not None and tuple(output_shape) != tuple(x.shape[2:]):
-            raise ValueError(
-                f"output grid {tuple(output_shape)} differs from {tuple(x.shape[2:])}: resample outside"
-            )
-        return x
-
-    def forward(self, x: Tensor, output_shape: Sequence[int] | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, output_shape: Sequence[int] | None = None, *, add: Tensor | None = None, kernel: Kernel | None = None
+    ) -> Tensor:  # fmt: skip
         """Convolve.
 
         Args:
-            x: Features, shape (batch, in_channels, *grid), of the weights' dtype.
-            output_shape: None or the grid of x.
+            x: Features, shape (batch, *grid, in_channels), of the weights' dtype.
+            output_shape: Points per axis of the output; by default those of x.
+            add: Features to add, shape (batch, *output_shape, out_channels); cheaper than a sum afterwards.
+            kernel: Of a tensor that layers share; by default that of the own weight.
 
         Returns:
-            Features, shape (batch, out_channels, *grid).
+            Features, shape (batch, *output_shape, out_channels).
 
         Raises:
-            ValueError: If the grid does not resolve the modes, the dtype differs or another output grid is
-                asked for.
+            ValueError: If a grid does not resolve the modes, or the dtype differs.
         """
-        self.transform(x, output_shape)
-        grid = tuple(x.shape[2:])
-        self.check_grid(grid)
-        kernel = self.kernel()
-        if x.dtype != kernel.dtype and not torch.is_autocast_enabled(x.device.type):
-            raise ValueError(f"input {x.dtype}, weights {kernel.dtype}: call .to({x.dtype}) on the network")
-        coefficients = truncated_transform(x, self.n_modes)
-        if self.ranks is not None:
-            coefficients = torch.einsum("bi...,ri->br...", coefficients, self.in_factor)
-        coefficients = _contract(coefficients, kernel)
-        if self.ranks is not None:
-            coefficients = torch.einsum("bs...,os->bo...", coefficients, self.out_factor)
-        y = truncated_inverse(coefficients, self.n_modes, grid)
-        return y if self.bias is None else y + self.bias
+        grid = tuple(x.shape[1:-1]) if output_shape is None else tuple(output_shape)
+        z, kernel = self._coefficients(x, kernel)
+        check_grid(grid, self.n_modes)
+        inverse = truncated_inverse if self._by_matmul(grid, x) else fft_inverse
+        out = kernel.out
+        if out is not None and _maps_in_space(out.shape[1], out.shape[0], self.n_modes):
+            y = functional.linear(inverse(z, self.n_modes, grid), out.T, self.bias)
+            return y if add is None else y + add
+        z = z if out is None else z @ out
+        if self.bias is not None:  # a constant is the mode 0, which is cheaper to add to than every point
+            zero: list[Any] = [slice(None), 0, *(m // 2 for m in self.n_modes[:-1]), 0]
+            z[tuple(zero)] += self.bias
+        return inverse(z, self.n_modes, grid, add)
+
+    def derivative(self, x: Tensor, axis: int, output_shape: Sequence[int] | None = None, kernel: Kernel | None = None) -> Tensor:
+        """Return the exact derivative of the output along one axis of the unit cube.
+
+        Args:
+            x: Features, shape (batch, *grid, in_channels).
+            axis: Axis of the grid, from 0.
+            output_shape: Points per axis of the output; by default those of x.
+            kernel: Of a tensor that layers share.
+
+        Returns:
+            Shape (batch, *output_shape, out_channels).
+
+        Raises:
+            ValueError: If a grid does not resolve the modes, or the dtype differs.
+        """
+        grid = tuple(x.shape[1:-1]) if output_shape is None else tuple(output_shape)
+        check_grid(grid, self.n_modes)
+        z, kernel = self._coefficients(x, kernel)
+        z = differentiate(z if kernel.out is None else z @ kernel.out, self.n_modes, axis)
+        return truncated_inverse(z, self.n_modes, grid)
+
+    def _coefficients(self, x: Tensor, kernel: Kernel | None) -> tuple[Tensor, Kernel]:
+        """Transform, multiply per mode; the output map of the kernel is still to be applied."""
+        grid = tuple(x.shape[1:-1])
+        check_grid(grid, self.n_modes)
+        if kernel is None:
+            if self.weight is None:
+                raise ValueError("this layer has no weight of its own: give the kernel of the tensor that layers share")
+            kernel = self.weight.kernel()
+        if x.dtype != kernel.modes.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise ValueError(f"input {x.dtype}, weights {kernel.modes.dtype}: call .to({x.dtype}) on the network")
+        into = kernel.into
+        if into is not None and _maps_in_space(into.shape[0], into.shape[1], self.n_modes):
+            x, into = x @ into, None
+        z = truncated_transform(x, self.n_modes) if self._by_matmul(grid, x) else fft_transform(x, self.n_modes)
+        z = z if into is None else z @ into
+        return (_scale(z, kernel.modes) if kernel.depthwise else _contract(z, kernel.modes)), kernel
+
+    def _by_matmul(self, grid: Sequence[int], x: Tensor) -> bool:
+        """Whether truncated matrices are the cheaper way (measured: benchmarks/fno_step.py), or the only one."""
+        if self.path != "auto":
+            return self.path == "matmul"
+        if x.dtype in (torch.bfloat16, torch.float16) or torch.is_autocast_enabled(x.device.type):
+            return True
+        return all(m <= n / (2 if n <= 128 else 3) for m, n in zip(self.n_modes, grid, strict=True))
 
 
-def _contract(z: Tensor, kernel: Tensor) -> Tensor:
-    """Apply one matrix per mode: (batch, i, *kept, 2) by (i, o, *kept, 2) gives (batch, o, *kept, 2)."""
-    batch, kept = z.shape[0], z.shape[2:-1]
-    rows = z.flatten(2, -2).permute(2, 3, 0, 1).flatten(1, 2)  # (modes, 2 batch, i): real, imaginary
-    re, im = kernel.flatten(2, -2).permute(3, 2, 0, 1).contiguous()  # (modes, i, o) each
-    by_re, by_im = rows @ re, rows @ im
-    out = torch.stack((by_re[:, :batch] - by_im[:, batch:], by_re[:, batch:] + by_im[:, :batch]), dim=-1)
-    return out.permute(1, 2, 0, 3).unflatten(2, kept)
+def check_modes(n_modes: int | Sequence[int]) -> tuple[int, ...]:
+    """Check the kept modes of a convolution.
+
+    Args:
+        n_modes: Kept modes per axis.
+
+    Returns:
+        One to three positive numbers.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    modes = (n_modes,) if isinstance(n_modes, int) else tuple(int(m) for m in n_modes)
+    if not 1 <= len(modes) <= 3 or min(modes) < 1:
+        raise ValueError(f"n_modes must hold 1 to 3 positive numbers, got {modes}")
+    return modes
 
 
-def _check_ranks(shape: Sequence[int], rank: float | Sequence[int]) -> tuple[int, ...]:
-    """Return one rank per mode of shape; refuse what neuraloperator clips in silence."""
-    if isinstance(rank, (int, float)):
-        return tucker_ranks(shape, float(rank))
-    ranks = tuple(int(r) for r in rank)
-    if len(ranks) != len(shape):
-        raise ValueError(f"expected {len(shape)} Tucker ranks (in, out, one per axis), got {ranks}")
-    for index, (r, n) in enumerate(zip(ranks, shape, strict=True)):
-        if not 1 <= r <= n:
-            raise ValueError(f"Tucker rank {r} exceeds mode size {n} or is below 1: entry {index} of {ranks}")
-    return ranks
+def check_grid(shape: Sequence[int], n_modes: Sequence[int]) -> None:
+    """Check that a grid resolves the kept modes.
+
+    Args:
+        shape: Points per axis.
+        n_modes: Kept modes per axis.
+
+    Raises:
+        ValueError: If the number of axes differs or an axis has fewer points than kept modes.
+    """
+    if len(shape) != len(n_modes):
+        raise ValueError(f"n_modes={tuple(n_modes)} needs a {len(n_modes)}-D grid, got shape {tuple(shape)}")
+    for axis, (m, n) in enumerate(zip(n_modes, shape, strict=True)):
+        if m > n:
+            raise ValueError(f"n_modes={m} exceeds grid {n} along axis {axis}; at most {n} modes exist: lower n_modes")
+
+
+def _maps_in_space(wide: int, narrow: int, n_modes: Sequence[int]) -> bool:
+    """Whether a channel map from wide to narrow saves more in the transform of the last axis than it costs at every point."""
+    rows = 2 * (n_modes[-1] // 2 + 1)
+    return wide * narrow + rows * narrow < rows * wide
+
+
+def _contract(z: Tensor, modes: Tensor) -> Tensor:
+    """Apply one matrix per mode: (batch, 2, *kept, i) by (*kept, i, o, 2) gives (batch, 2, *kept, o).
+
+    The weight is read as it lies, (i, 2 o) per mode, so that neither it nor its gradient is copied.
+    """
+    batch, kept, i, o = z.shape[0], z.shape[2:-1], *modes.shape[-3:-1]
+    rows = z.flatten(2, -2).permute(2, 0, 1, 3).flatten(1, 2)  # (modes, batch 2, i)
+    by = torch.bmm(rows, modes.reshape(-1, i, 2 * o)).view(-1, batch, 2, o, 2)
+    re = by[:, :, 0, :, 0] - by[:, :, 1, :, 1]
+    im = by[:, :, 0, :, 1] + by[:, :, 1, :, 0]
+    return torch.stack((re, im), dim=2).permute(1, 2, 0, 3).unflatten(2, kept)
+
+
+def _scale(z: Tensor, factors: Tensor) -> Tensor:
+    """Multiply each channel of each mode: (batch, 2, *kept, r) by (*kept, r, 2)."""
+    re, im = factors.unbind(-1)
+    return torch.stack((z[:, 0] * re - z[:, 1] * im, z[:, 0] * im + z[:, 1] * re), dim=1)

@@ -1,4 +1,4 @@
-"""Tensorised Fourier neural operator: an FNO whose spectral weights live in Tucker form.
+"""Tensorised Fourier neural operator: an FNO whose spectral weights live in a factorized form.
 
 Kossaifi et al., Multi-Grid Tensorized Fourier Neural Operator, TMLR 2024 (arXiv 2310.00120), section 3.
 """
@@ -6,12 +6,14 @@ Kossaifi et al., Multi-Grid Tensorized Fourier Neural Operator, TMLR 2024 (arXiv
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pdeflow.models.fno import FNO
+from pdeflow.models.spectral_weight import Factorization
 
 
 class TFNO(FNO):
-    """FNO with Tucker-factorised spectral weights, about `rank` times as many; better with few samples.
+    """FNO with factorized spectral weights, about `rank` times as many; better with few samples.
 
     Args:
         n_modes: Kept Fourier modes per axis, both signs counted.
@@ -19,17 +21,14 @@ class TFNO(FNO):
         out_channels: Channels of the output fields.
         hidden_channels: Width.
         n_layers: Number of Fourier blocks.
-        rank: Share of the dense spectral entries to store, in (0, 1], or Tucker ranks (in, out, one per
-            axis).
-        coordinates: Whether cell-centre coordinates in [0, 1] are appended to the input.
-        domain_padding: Share of zero cells appended to each axis inside the network, in [0, 1].
-        channel_mlp_expansion: Hidden width of a block's MLP over hidden_channels.
-        lifting_ratio: Hidden width of the lifting MLP over hidden_channels.
-        projection_ratio: Hidden width of the projection MLP over hidden_channels.
-        norm: Block normalisation of neuraloperator: None, "group_norm" or "instance_norm".
+        factorization: Form of the spectral weights: "tucker", "cp", "tt", or "depthwise".
+        rank: Share of the dense spectral entries to store, in (0, 1], or ranks (Tucker: in, out, one per axis, and before
+            them one for the layers where `joint`).
+        joint: Whether one tensor serves all layers.
+        **options: The remaining options of FNO.
 
     Raises:
-        ValueError: If domain_padding, n_modes or rank is out of range.
+        ValueError: If an option or a rank is out of range.
     """
 
     def __init__(
@@ -40,16 +39,12 @@ class TFNO(FNO):
         hidden_channels: int = 32,
         n_layers: int = 4,
         *,
+        factorization: Factorization = "tucker",
         rank: float | Sequence[int] = 0.1,
-        coordinates: bool = True,
-        domain_padding: float = 0.0,
-        channel_mlp_expansion: float = 0.5,
-        lifting_ratio: float = 2.0,
-        projection_ratio: float = 2.0,
-        norm: str | None = None,
+        joint: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__(
-            n_modes, in_channels, out_channels, hidden_channels, n_layers, rank=rank, coordinates=coordinates,
-            domain_padding=domain_padding, channel_mlp_expansion=channel_mlp_expansion,
-            lifting_ratio=lifting_ratio, projection_ratio=projection_ratio, norm=norm,
+            n_modes, in_channels, out_channels, hidden_channels, n_layers,
+            factorization=factorization, rank=rank, joint=joint, **options,
         )  # fmt: skip

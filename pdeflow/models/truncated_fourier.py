@@ -1,12 +1,14 @@
 """Truncated Fourier transforms of real fields as products with real matrices, exact on even and odd grids.
 
-Kept coefficients of the discrete Fourier transform, scaled by one over the number of points, so that they
-mean the same on every grid (Li et al., Fourier Neural Operator, ICLR 2021, section 4). While few modes are
-kept the products are cheaper than a full FFT, and no complex tensor appears.
+Kept coefficients of the discrete Fourier transform, scaled by one over the number of points, so that they mean the same on
+every grid (Li et al., Fourier Neural Operator, ICLR 2021, section 4). Fields have their channels last, so that every
+product is a matrix product over rows that lie together; coefficients are real arrays (batch, 2, *kept, channels), real parts
+before imaginary ones. While few modes are kept this is cheaper than a full FFT, and no complex tensor appears.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -27,64 +29,147 @@ def kept_wavenumbers(n_modes: Sequence[int]) -> list[Tensor]:
     return [*leading, torch.arange(n_modes[-1] // 2 + 1)]
 
 
-def truncated_transform(x: Tensor, n_modes: Sequence[int]) -> Tensor:
-    """Compute the kept Fourier coefficients of real fields.
+def kept_shape(n_modes: Sequence[int]) -> tuple[int, ...]:
+    """Return the number of stored wavenumbers per axis.
 
     Args:
-        x: Real fields, shape (batch, channels, *grid).
+        n_modes: Kept modes per axis.
+    """
+    return (*n_modes[:-1], n_modes[-1] // 2 + 1)
+
+
+def truncated_transform(x: Tensor, n_modes: Sequence[int]) -> Tensor:
+    """Compute the kept Fourier coefficients of real fields by products with truncated Fourier matrices.
+
+    Args:
+        x: Real fields, shape (batch, *grid, channels).
         n_modes: Kept modes per axis.
 
     Returns:
-        (1/N) Σ_x x e^{-2πi k·x/n} in real storage, shape (batch, channels, *kept, 2).
+        (1/N) Σ_x x e^{-2πi k·x/n}, shape (batch, 2, *kept, channels).
     """
-    *leading, last = kept_wavenumbers(n_modes)
-    n = x.shape[-1]
-    z = (x @ (_fourier_matrix(n, last, -1, x).flatten(1) / n)).unflatten(-1, (-1, 2))
-    for axis, wavenumbers in enumerate(leading, start=2):
-        n = x.shape[axis]
-        z = apply_along(z, _fourier_matrix(n, wavenumbers, -1, x) / n, axis)
-    return z
+    batch, *grid, channels = x.shape
+    z = _product(_matrix("forward_last", grid[-1], n_modes[-1], x), x.reshape(-1, grid[-1], channels))
+    rest = z.shape[1] // 2 * channels
+    for n, m in zip(reversed(grid[:-1]), reversed(n_modes[:-1]), strict=True):
+        z = _product(_matrix("forward", n, m, z), z.reshape(-1, 2 * n, rest))
+        rest *= m
+    return z.reshape(batch, 2, *kept_shape(n_modes), channels)
 
 
-def truncated_inverse(z: Tensor, n_modes: Sequence[int], grid: Sequence[int]) -> Tensor:
+def truncated_inverse(z: Tensor, n_modes: Sequence[int], grid: Sequence[int], add: Tensor | None = None) -> Tensor:
     """Evaluate the real part of a truncated half-spectrum series on a grid.
 
     Args:
-        z: Coefficients in real storage, shape (batch, channels, *kept, 2).
+        z: Coefficients, shape (batch, 2, *kept, channels).
         n_modes: Kept modes per axis.
         grid: Points per axis.
+        add: Field to add, shape (batch, *grid, channels); cheaper than a sum afterwards.
 
     Returns:
-        Real fields, shape (batch, channels, *grid).
+        Real fields, shape (batch, *grid, channels).
     """
-    *leading, last = kept_wavenumbers(n_modes)
-    for axis, wavenumbers in enumerate(leading, start=2):
-        z = apply_along(z, _fourier_matrix(grid[axis - 2], wavenumbers, 1, z).transpose(0, 1), axis)
-    n = grid[-1]
-    alone = (last == 0) | (2 * last == n)  # modes without a partner in the dropped half
-    multiplicity = torch.where(alone, 1.0, 2.0).to(z)[:, None]
-    series = _fourier_matrix(n, last, -1, z) * multiplicity  # Re(z e^{iθ}) = Re z cos θ - Im z sin θ
-    return z.flatten(-2) @ series.flatten(1).T
+    batch, channels = z.shape[0], z.shape[-1]
+    rest = math.prod(z.shape[2:])
+    for n, m in zip(grid[:-1], n_modes[:-1], strict=True):
+        rest //= m
+        z = _product(_matrix("inverse", n, m, z), z.reshape(-1, 2 * m, rest))
+    z = z.reshape(-1, 2 * (n_modes[-1] // 2 + 1), channels)
+    matrix = _matrix("inverse_last", grid[-1], n_modes[-1], z)
+    rows = None if add is None else add.reshape(-1, grid[-1], channels)
+    return _product(matrix, z, rows).reshape(batch, *grid, channels)
 
 
-def apply_along(z: Tensor, matrix: Tensor, axis: int) -> Tensor:
-    """Multiply one axis of a complex array by a complex matrix, as one real product.
+def fft_transform(x: Tensor, n_modes: Sequence[int]) -> Tensor:
+    """Compute what `truncated_transform` does by a full FFT: cheaper where most modes are kept.
 
     Args:
-        z: Array in real storage, shape (..., n, ..., 2).
-        matrix: Matrix in real storage, shape (n, m, 2).
-        axis: The axis of z that is summed over.
+        x: Real fields, shape (batch, *grid, channels).
+        n_modes: Kept modes per axis.
 
     Returns:
-        Array in real storage, shape (..., m, ..., 2).
+        Coefficients, shape (batch, 2, *kept, channels).
     """
-    re, im = matrix.unbind(-1)
-    rows = torch.stack((torch.stack((re, im), -1), torch.stack((-im, re), -1)), dim=1)  # (n, 2, m, 2)
-    product = z.movedim(axis, -2).flatten(-2) @ rows.flatten(2).flatten(0, 1)
-    return product.unflatten(-1, (-1, 2)).movedim(-2, axis)
+    axes = list(range(1, x.ndim - 1))
+    z = torch.fft.rfftn(x, dim=axes, norm="forward")
+    for axis, k in zip(axes, kept_wavenumbers(n_modes), strict=True):
+        z = z.index_select(axis, k.to(z.device) % x.shape[axis]) if axis < axes[-1] else z.narrow(axis, 0, len(k))
+    return torch.stack((z.real, z.imag), dim=1)
 
 
-def _fourier_matrix(n: int, wavenumbers: Tensor, sign: int, like: Tensor) -> Tensor:
-    """Return exp(sign 2πi k x / n), shape (n, modes, 2), reduced exactly in integers and built in float64."""
-    angle = (torch.outer(torch.arange(n), wavenumbers) % n).double() * (2 * math.pi / n)
-    return torch.stack((angle.cos(), sign * angle.sin()), dim=-1).to(like)
+def fft_inverse(z: Tensor, n_modes: Sequence[int], grid: Sequence[int], add: Tensor | None = None) -> Tensor:
+    """Compute what `truncated_inverse` does by a full FFT.
+
+    Args:
+        z: Coefficients, shape (batch, 2, *kept, channels).
+        n_modes: Kept modes per axis.
+        grid: Points per axis.
+        add: Field to add, shape (batch, *grid, channels).
+
+    Returns:
+        Real fields, shape (batch, *grid, channels).
+    """
+    full = torch.complex(z[:, 0], z[:, 1])
+    sizes = (*grid[:-1], grid[-1] // 2 + 1)
+    for axis, (k, n) in enumerate(zip(kept_wavenumbers(n_modes), sizes, strict=True), start=1):
+        if len(k) < n or axis < len(sizes):
+            shape = (*full.shape[:axis], n, *full.shape[axis + 1 :])
+            full = full.new_zeros(shape).index_copy(axis, k.to(z.device) % n, full)
+    y = torch.fft.irfftn(full, s=list(grid), dim=list(range(1, len(grid) + 1)), norm="forward")
+    return y if add is None else y + add
+
+
+def differentiate(z: Tensor, n_modes: Sequence[int], axis: int) -> Tensor:
+    """Multiply coefficients by 2πi k: the exact derivative of the series along one axis of the unit cube.
+
+    Args:
+        z: Coefficients, shape (batch, 2, *kept, channels).
+        n_modes: Kept modes per axis.
+        axis: Axis of the grid, from 0.
+
+    Returns:
+        Coefficients of the derivative, same shape.
+    """
+    k = kept_wavenumbers(n_modes)[axis].to(z) * (2 * math.pi)
+    k = k.reshape(-1, *[1] * (len(n_modes) - axis))
+    return torch.stack((-k * z[:, 1], k * z[:, 0]), dim=1)
+
+
+def _product(matrix: Tensor, z: Tensor, add: Tensor | None = None) -> Tensor:
+    """Multiply the middle axis of (rows, n, c) by (m, n), and add (rows, m, c)."""
+    stacked = matrix.expand(len(z), -1, -1)
+    return torch.bmm(stacked, z) if add is None else torch.baddbmm(add, stacked, z)
+
+
+def _matrix(kind: str, n: int, m: int, like: Tensor) -> Tensor:
+    """Return a constant matrix; a compiler gets its formula instead of the cache, which costs nothing at these sizes."""
+    build = _built if torch.compiler.is_compiling() else _cached
+    return build(kind, n, m, like.dtype, like.device)
+
+
+@functools.lru_cache(maxsize=256)
+def _cached(kind: str, n: int, m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False), torch.no_grad():
+        return _built(kind, n, m, dtype, device)
+
+
+def _built(kind: str, n: int, m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Build the real matrix of a transform along one axis; angles are reduced exactly in integers, in float64.
+
+    Rows and columns: "forward_last" (2 K, n), "forward" (2 M, n 2), "inverse" (n 2, 2 M), "inverse_last" (n, 2 K), where
+    "2 M" is real parts before imaginary ones and "n 2" has both together.
+    """
+    k = kept_wavenumbers((m,) if kind.endswith("last") else (m, 1))[0]
+    angle = (torch.outer(k, torch.arange(n)) % n).double() * (2 * math.pi / n)
+    cos, sin = angle.cos(), angle.sin()  # (modes, n)
+    if kind == "forward_last":
+        matrix = torch.cat((cos, -sin)) / n
+    elif kind == "forward":  # (cos - i sin)(re + i im)
+        matrix = torch.stack((torch.stack((cos, sin), -1), torch.stack((-sin, cos), -1))).flatten(2).flatten(0, 1) / n
+    elif kind == "inverse":  # (cos + i sin)(re + i im)
+        matrix = torch.stack((torch.stack((cos, -sin)), torch.stack((sin, cos)))).permute(3, 0, 1, 2)
+        matrix = matrix.flatten(2).flatten(0, 1)
+    else:  # Re((cos + i sin)(re + i im)); modes with a partner in the dropped half count twice
+        weight = torch.where((k == 0) | (2 * k == n), 1.0, 2.0).double()[:, None]
+        matrix = torch.cat((weight * cos, -weight * sin)).T
+    return matrix.to(dtype=dtype, device=device).contiguous()

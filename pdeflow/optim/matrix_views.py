@@ -35,19 +35,27 @@ class MatrixView:
 
 
 def _spectral_to(p: Tensor) -> Tensor:
-    return p.flatten(2).permute(2, 1, 0)  # (modes, out, in)
+    return p.flatten(0, -3).transpose(1, 2)  # (*kept, in, out) as (modes, out, in)
 
 
 def _spectral_from(m: Tensor, shape: Sequence[int]) -> Tensor:
-    return m.permute(2, 1, 0).reshape(tuple(shape))
+    return m.transpose(1, 2).reshape(tuple(shape))
 
 
 def _core_to(p: Tensor) -> Tensor:
-    return p.transpose(0, 1).flatten(1).unsqueeze(0)  # (1, r_out, r_in * modes)
+    return p.flatten(0, -3).permute(2, 1, 0).flatten(1).unsqueeze(0)  # (1, r_out, r_in * modes)
 
 
 def _core_from(m: Tensor, shape: Sequence[int]) -> Tensor:
-    return m.reshape(shape[1], shape[0], *shape[2:]).transpose(0, 1)
+    return m.reshape(shape[-1], shape[-2], -1).permute(2, 1, 0).reshape(tuple(shape))
+
+
+def _channels_last(p: Tensor) -> Tensor:
+    return p.movedim((0, 1), (-2, -1))
+
+
+def _channels_first(p: Tensor, shape: Sequence[int]) -> Tensor:
+    return p.reshape(*shape[2:], *shape[:2]).movedim((-2, -1), (0, 1))
 
 
 def _rows_to(p: Tensor) -> Tensor:
@@ -62,11 +70,20 @@ def _reshape(m: Tensor, shape: Sequence[int]) -> Tensor:
     return m.reshape(tuple(shape))
 
 
+# "channels_first": (in, out, *kept) as neuraloperator stores it; ours is (*kept, in, out)
 VIEWS: dict[str, MatrixView] = {
     "matrix": MatrixView(_rows_to, _reshape, stored_complex=False, min_axes=2),
     "spectral": MatrixView(_spectral_to, _spectral_from, stored_complex=True, min_axes=3),
+    "spectral_channels_first": MatrixView(
+        lambda p: _spectral_to(_channels_last(p)),
+        lambda m, shape: _channels_first(_spectral_from(m, (*shape[2:], *shape[:2])), shape), True, 3,
+    ),
     "complex_matrix": MatrixView(_rows_to, _reshape, stored_complex=True, min_axes=2),
     "tucker_core": MatrixView(_core_to, _core_from, stored_complex=True, min_axes=3),
+    "tucker_core_channels_first": MatrixView(
+        lambda p: _core_to(_channels_last(p)),
+        lambda m, shape: _channels_first(_core_from(m, (*shape[2:], *shape[:2])), shape), True, 3,
+    ),
     "elementwise": MatrixView(_entries_to, _reshape, stored_complex=False, min_axes=0),
 }
 """What the names in a module's `matrix_views` and in the group key `matrix_view` mean."""

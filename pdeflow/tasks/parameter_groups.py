@@ -15,9 +15,9 @@ _MIN_FAN_IN = 8
 """Below it a layer reads raw fields (lifting): its few columns have no spectrum worth shaping."""
 
 _FOREIGN: dict[str, dict[str, str]] = {
-    "tltorch.factorized_tensors.factorized_tensors.DenseTensor": {"tensor": "spectral"},
+    "tltorch.factorized_tensors.factorized_tensors.DenseTensor": {"tensor": "spectral_channels_first"},
     "tltorch.factorized_tensors.factorized_tensors.TuckerTensor": {
-        "core": "tucker_core",
+        "core": "tucker_core_channels_first",
         "factors.factor_0": "complex_matrix",
         "factors.factor_1": "complex_matrix",
         "factors.factor_2": "complex_matrix",

@@ -9,7 +9,10 @@ from pdeflow.models import SpectralConv
 from pdeflow.optim import VIEWS, from_matrix, to_matrix
 
 sizes = st.integers(1, 5)
-complex_shapes = {"spectral": (3, 5), "complex_matrix": (2, 2), "tucker_core": (3, 5)}
+complex_shapes = {
+    "spectral": (3, 5), "spectral_channels_first": (3, 5), "complex_matrix": (2, 2),
+    "tucker_core": (3, 5), "tucker_core_channels_first": (3, 5),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("view", sorted(VIEWS))
@@ -34,23 +37,31 @@ def test_spectral_view_is_the_matrix_that_each_mode_applies():
     k = 3
     phase = torch.arange(16) * (2 * torch.pi * k / 16)
     x_hat = torch.tensor([1.0 + 2.0j, -0.5 + 0.3j])
-    x = 2 * (x_hat[:, None] * torch.polar(torch.ones(16), phase)).real[None]
-    y_hat = torch.fft.rfft(layer(x), norm="forward")[0, :, k]
-    torch.testing.assert_close(y_hat, to_matrix(layer.weight, "spectral")[k] @ x_hat, atol=1e-5, rtol=0)
+    x = 2 * (x_hat * torch.polar(torch.ones(16), phase)[:, None]).real[None]
+    y_hat = torch.fft.rfft(layer(x), dim=1, norm="forward")[0, k]
+    torch.testing.assert_close(y_hat, to_matrix(layer.weight.weight, "spectral")[k] @ x_hat, atol=1e-5, rtol=0)
 
 
-def test_core_rows_belong_to_outputs():
-    core = torch.arange(2 * 3 * 4).reshape(2, 3, 4).to(torch.complex64)
-    matrix = to_matrix(core, "tucker_core")
+@pytest.mark.parametrize(("view", "place"), [("tucker_core", 2), ("tucker_core_channels_first", 1)])
+def test_core_rows_belong_to_outputs(view, place):
+    core = torch.arange(2 * 3 * 4).reshape([(2, 3, 4), (4, 2, 3)][place - 1]).to(torch.complex64)
+    matrix = to_matrix(core, view)
     assert matrix.shape == (1, 3, 8)
-    torch.testing.assert_close(matrix[0, 1], core[:, 1].flatten())
+    assert set(matrix[0, 1].real.tolist()) == set(core.select(place, 1).flatten().real.tolist())
 
 
 def test_gauge_rotation_of_core_outputs_rotates_the_view():
-    core = torch.randn(2, 3, 4, dtype=torch.complex64)
+    core = torch.randn(4, 2, 3, dtype=torch.complex64)
     q = torch.linalg.qr(torch.randn(3, 3, dtype=torch.complex64)).Q
-    turned = torch.einsum("ps,rsk->rpk", q, core)
+    turned = torch.einsum("ps,krs->krp", q, core)
     torch.testing.assert_close(to_matrix(turned, "tucker_core"), q @ to_matrix(core, "tucker_core"))
+
+
+def test_both_layouts_of_a_weight_give_the_same_matrices():
+    ours = torch.randn(5, 4, 2, 3, dtype=torch.complex64)
+    theirs = ours.movedim((-2, -1), (0, 1))
+    for view in ("spectral", "tucker_core"):
+        torch.testing.assert_close(to_matrix(ours, view), to_matrix(theirs, f"{view}_channels_first"))
 
 
 def test_views_that_do_not_fit_are_refused():

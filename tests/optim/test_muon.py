@@ -23,7 +23,7 @@ def step_of(p: nn.Parameter, grad: torch.Tensor, **options) -> torch.Tensor:
 
 
 def test_update_of_a_spectral_weight_has_equal_singular_values_in_every_mode():
-    p, grad = parameter(3, 5, 4, 3, 2), torch.randn(3, 5, 4, 3, 2, dtype=torch.float64)
+    p, grad = parameter(4, 3, 3, 5, 2), torch.randn(4, 3, 3, 5, 2, dtype=torch.float64)
     update = to_matrix(step_of(p, grad, view="spectral", lr=0.1), "spectral")
     singular = torch.linalg.svdvals(update)  # (12 modes, 3)
     torch.testing.assert_close(singular, torch.full_like(singular, 0.1 * 0.2 * math.sqrt(5)))

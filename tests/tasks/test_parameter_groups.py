@@ -25,20 +25,20 @@ def test_every_parameter_is_in_one_group_and_muon_accepts_all(network):
 
 def test_spectral_weights_lifting_and_projection():
     found = views(FNO((4, 4), hidden_channels=8))
-    assert found["blocks.convs.0.weight"] == "spectral"
-    assert found["blocks.fno_skips.0.conv.weight"] == "matrix"
-    assert found["lifting.fcs.0.weight"] == "elementwise"  # fan-in 3: raw fields
-    assert found["projection.fcs.1.weight"] == "elementwise"  # fan-out 1
-    assert found["blocks.channel_mlp_skips.0.weight"] == "elementwise"
-    assert found["blocks.channel_mlp.0.fcs.0.bias"] == "elementwise"
+    assert found["blocks.0.conv.weight.weight"] == "spectral"
+    assert found["blocks.0.skip.weight"] == "matrix"
+    assert found["lifting.first.weight"] == "elementwise"  # fan-in 3: raw fields
+    assert found["projection.second.weight"] == "elementwise"  # fan-out 1
+    assert found["blocks.0.mlp_skip.weight"] == "elementwise"
+    assert found["blocks.0.mlp.first.bias"] == "elementwise"
 
 
 def test_neuraloperators_own_networks_are_understood():
     models = pytest.importorskip("neuralop.models")
     dense = views(models.FNO((4, 4), 1, 1, 8))
-    assert dense["fno_blocks.convs.0.weight.tensor"] == "spectral"
+    assert dense["fno_blocks.convs.0.weight.tensor"] == "spectral_channels_first"
     tucker = views(models.TFNO((4, 4), 1, 1, 8, rank=0.5))
-    assert tucker["fno_blocks.convs.0.weight.core"] == "tucker_core"
+    assert tucker["fno_blocks.convs.0.weight.core"] == "tucker_core_channels_first"
     assert tucker["fno_blocks.convs.0.weight.factors.factor_3"] == "complex_matrix"
 
 
