@@ -1,26 +1,29 @@
 """The bases of GCRO-DR, A [U Z] = [C V] G, kept as column-major blocks for products of BLAS levels 2 and 3.
 
-Parks et al., SIAM J. Sci. Comput. 28 (2006), section 3; classical Gram-Schmidt twice with the second pass delayed by one
-step, so that both passes read the basis once: Hernández, Román and Tomás, Parallel Computing 33 (2007), section 3.
+Parks et al., SIAM J. Sci. Comput. 28 (2006), section 3; modified Gram-Schmidt by panels, which are still in the cache when they
+are taken off, and once more where much was taken off: Björck, Linear Algebra Appl. 197 (1994), section 3.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import scipy.linalg as la
 
-from pdeflow.linalg.harmonic_ritz import harmonic_ritz, independent_columns, right_solve
+from pdeflow.linalg.harmonic_ritz import combine, harmonic_ritz, independent_columns, right_solve
 from pdeflow.linalg.iteration import Limits
-from pdeflow.linalg.recycle_space import RecycleSpace, Space, columns_through, still_holds
+from pdeflow.linalg.recycle_space import NEW, SOLUTIONS, RecycleSpace, Space, columns_through, still_holds
 from pdeflow.linalg.solution import Reason
 
 BREAKDOWN = 1e-14
 """Share of a vector, left by the projections, that is rounding."""
-CANCELLED = 1e-3
-"""Share below which the second pass is not delayed: the direction would be wrong, and not only its last digits."""
+CANCELLED = 0.1
+"""Share of a vector, left by the projections, below which they are repeated."""
+PANEL, CACHE = 8, 1_200_000
+"""Columns of a panel at most, and bytes that it should not exceed; where fewer than two fit, none can stay in the cache."""
 
 
 class AugmentedArnoldi:
@@ -28,29 +31,35 @@ class AugmentedArnoldi:
 
     Args:
         b: Right-hand side, shape (n,); gives length and type.
-        m: Columns of [U Z]; [C V] has one more, and one to work in.
+        m: Columns of [U Z]; [C V] has one more.
         k: Columns of U and C at most.
         space: "x": U are corrections of x; "y": what is handed on are those of M⁻¹ x, which Y = [U_y V] holds.
+        past: Columns of U and C, beyond k and m, for solutions of systems before: beyond the paper, they stay while the
+            others change.
     """
 
-    def __init__(self, b: np.ndarray, m: int, k: int, space: Space) -> None:
+    def __init__(self, b: np.ndarray, m: int, k: int, space: Space, past: int = 0) -> None:
         n, self.m, self.k = b.size, m, k
-        self.CV = np.empty((n, m + 2), dtype=b.dtype, order="F")
-        self.UZ = np.empty((n, m), dtype=b.dtype, order="F")
+        self.CV = np.empty((n, m + past + 1), dtype=b.dtype, order="F")
+        self.UZ = np.empty((n, m + past), dtype=b.dtype, order="F")
         self.Y = np.empty((n, m), dtype=b.dtype, order="F") if space == "y" else None
-        self.G = np.zeros((m + 1, m), dtype=b.dtype)
-        self.size = 0  # columns of U and C that are in the blocks
-        self.fresh: tuple[np.ndarray, ...] = ()  # (C, U, U_y) of the last update, not yet in the blocks
-        self.gemv, self.gemm = la.get_blas_funcs(("gemv", "gemm"), (b,))
+        self.G = np.zeros((m + past + 1, m + past), dtype=b.dtype)
+        self.size = self.past = 0  # columns of U and C, and how many of them, the last ones, are solutions
+        self.earlier: tuple[np.ndarray, np.ndarray] | None = None  # solutions with this matrix, in use or not
+        rank_one = "gerc" if np.iscomplexobj(b) else "ger"
+        self.gemv, self.gemm, self.ger = la.get_blas_funcs(("gemv", "gemm", rank_one), (b,))
         self.adjoint = 2 if np.iscomplexobj(b) else 1
+        fit = CACHE // (n * b.itemsize)
+        self.panel = min(fit, PANEL) if fit >= 2 else PANEL
 
-    def carry_over(self, A: Any, M: Any, recycle: RecycleSpace) -> int:
+    def carry_over(self, A: Any, M: Any, recycle: RecycleSpace, r: np.ndarray) -> int:
         """Take over vectors of another system and make C = A U orthonormal.
 
         Args:
             A: Matrix of this system.
             M: Its preconditioner, which only the space "y" needs.
             recycle: The vectors; those whose image depends on others are dropped, and all where fewer than two are left.
+            r: First residual, shape (n,), which decides whether the solutions are used.
 
         Returns:
             Products with A.
@@ -59,18 +68,61 @@ class AugmentedArnoldi:
         if self.Y is None and recycle.C is not None and kept.shape[1] == recycle.U.shape[1]:
             tested = 1
             if still_holds(A, recycle):
-                self.fresh = (recycle.C, kept)
+                self._enter(recycle.C, kept)
+                self.earlier = recycle.past
+                if recycle.helps(r):
+                    self._enter_solutions(recycle)
                 return tested
         X = kept if self.Y is None else columns_through(M, kept)
         C, R, order = independent_columns(np.asfortranarray(A @ X, dtype=self.CV.dtype))
         if len(R) >= 2:
             parts = [X] if self.Y is None else [X, kept]
-            self.fresh = (C, *(right_solve(part, R, order) for part in parts))
+            self._enter(C, *(right_solve(part, R, order) for part in parts))
         return tested + kept.shape[1]
+
+    def _enter(self, *parts: np.ndarray) -> None:
+        """Append columns to C, U and Y."""
+        start, self.size = self.size, self.size + parts[0].shape[1]
+        for block, part in zip((self.CV, self.UZ, self.Y), parts, strict=False):
+            if block is not None:
+                block[:, start : self.size] = part
+
+    def _enter_solutions(self, recycle: RecycleSpace) -> None:
+        """Append the solutions of systems before."""
+        images, corrections = recycle.past or (self.CV[:, :0], self.UZ[:, :0])
+        settled = self.past = recycle.settled
+        self._enter(images[:, :settled], corrections[:, :settled])
+        for image, correction in zip(images[:, settled:].T, corrections[:, settled:].T, strict=True):
+            self._insert(image, correction)
+
+    def _insert(self, image: np.ndarray, correction: np.ndarray) -> None:
+        """Append a solution to U and its image to C, unless it lies in C, and keep C orthonormal.
+
+        With q the part of the image outside C, a Householder reflection of q and the columns that are no solutions turns q into
+        the image without its parts in the other solutions.
+        """
+        k, size = self.size - self.past, self.size
+        C, U = self.CV[:, :size], self.UZ[:, :size]
+        first = self.gemv(1.0, C, image, trans=self.adjoint)
+        q = self.gemv(-1.0, C, first, beta=1.0, y=image)
+        second = self.gemv(1.0, C, q, trans=self.adjoint)
+        q = self.gemv(-1.0, C, second, beta=1.0, y=q, overwrite_y=1)
+        rest = _norm(q)
+        if not rest > NEW:
+            return
+        self.CV[:, size] = q / rest
+        self.UZ[:, size] = self.gemv(-1.0, U, first + second, beta=1.0, y=correction) / rest
+        v = np.append(first, rest)
+        v[k:size] = 0
+        v /= _norm(v)
+        v[size] += 1
+        for block in (self.CV[:, : size + 1], self.UZ[:, : size + 1]):
+            self.ger(-2 / _norm(v) ** 2, self.gemv(1.0, block, v), v, a=block, overwrite_a=1)
+        self.size, self.past = size + 1, self.past + 1
 
     def clear(self) -> None:
         """Forget U and C."""
-        self.size, self.fresh = 0, ()
+        self.size = self.past = 0
 
     def project(self, x: np.ndarray, r: np.ndarray) -> None:
         """Correct x within U and r within C, so that Cᴴ r = 0.
@@ -79,21 +131,11 @@ class AugmentedArnoldi:
             x: Iterate, changed in place.
             r: Its residual, changed in place.
         """
-        self._settle()
         if self.size:
             C, U = self.CV[:, : self.size], self.UZ[:, : self.size]
             c = self.gemv(1.0, C, r, trans=self.adjoint)
             self.gemv(1.0, U, c, beta=1.0, y=x, overwrite_y=1)
             self.gemv(-1.0, C, c, beta=1.0, y=r, overwrite_y=1)
-
-    def _settle(self) -> None:
-        """Copy the vectors of the last update to the front of the blocks."""
-        if self.fresh:
-            self.size = self.fresh[0].shape[1]
-            for block, part in zip((self.CV, self.UZ, self.Y), self.fresh, strict=False):
-                if block is not None:
-                    block[:, : self.size] = part
-            self.fresh = ()
 
     def extend(
         self, A: Any, M: Any, r: np.ndarray, limits: Limits, norms: list[float]
@@ -112,73 +154,47 @@ class AugmentedArnoldi:
         Returns:
             Steps, the reason to stop or None, and whether the space cannot grow.
         """
-        k, beta = self.size, _norm(r)
-        left, square = np.zeros(self.m - k + 1, dtype=r.dtype), 1.0
+        k, beta, end = self.size, _norm(r), self.m + self.past
+        left, square = np.zeros(end - k + 1, dtype=r.dtype), 1.0
         left[0] = 1
         self.G[:] = 0
         self.G[range(k), range(k)] = 1
         np.multiply(r, 1 / beta, out=self.CV[:, k])
-        for j in range(self.m - k):
+        for j in range(end - k):
             p = k + j + 1
             z = self.CV[:, p - 1] if M is None else M @ self.CV[:, p - 1]
             self.UZ[:, p - 1] = z
-            self.CV[:, p] = A @ z
-            size = _norm(self.CV[:, p])
+            w = self.CV[:, p]
+            w[:] = A @ z
+            size = _norm(w)
             if not math.isfinite(size):
                 return j, Reason.nonfinite, False
-            rest = self._orthogonalize(p, size, delayed=j > 0)
+            rest = self._orthogonalize(p, size)
             stuck = rest <= BREAKDOWN * size
             self.G[p, p - 1] = 0 if stuck else rest
-            self.CV[:, p] *= 0 if stuck else 1 / rest
+            w *= 0 if stuck else 1 / rest
             if not stuck:
                 left[j + 1] = np.vdot(self.G[k:p, p - 1], left[: j + 1]) / -rest
                 square += abs(left[j + 1]) ** 2
             norms.append(beta / math.sqrt(square))
             reason = limits.verdict(norms)
-            if reason is not None or stuck or p == self.m:
-                if not stuck:
-                    self._second_pass(p)
+            if reason is not None or stuck or p == end:
                 return j + 1, reason, stuck
         return 0, None, False
 
-    def _orthogonalize(self, p: int, size: float, delayed: bool) -> float:
-        """Project the new column p off those before it, and column p - 1 for the second time; the norm of what is left."""
-        CV, G = self.CV, self.G
-        w = CV[:, p]
-        if delayed:
-            pair, before = CV[:, p - 1 : p + 1], CV[:, : p - 1]
-            products = self.gemm(1.0, CV[:, :p], pair, trans_a=self.adjoint)
-            s, h = products[:-1, 0], products[:-1, 1]
-            self.gemm(-1.0, before, products[:-1], beta=1.0, c=pair, overwrite_c=1)
-            length = self._corrected(p - 1, s)
-            last = (products[-1, 1] - np.vdot(s, h)) / length
-            w -= last * CV[:, p - 1]
-            G[: p - 1, p - 1], G[p - 1, p - 1] = h, last
-        else:
-            G[:p, p - 1] = self.gemv(1.0, CV[:, :p], w, trans=self.adjoint)
-            self.gemv(-1.0, CV[:, :p], G[:p, p - 1].copy(), beta=1.0, y=w, overwrite_y=1)
-        rest = _norm(w)
-        if rest >= CANCELLED * size or rest == 0:
-            return rest
-        again = self.gemv(1.0, CV[:, :p], w, trans=self.adjoint)
-        self.gemv(-1.0, CV[:, :p], again, beta=1.0, y=w, overwrite_y=1)
-        G[:p, p - 1] += again
-        return _norm(w)
-
-    def _second_pass(self, p: int) -> None:
-        """Project column p, of unit length, off those before it once more."""
-        s = self.gemv(1.0, self.CV[:, :p], self.CV[:, p], trans=self.adjoint)
-        self.gemv(-1.0, self.CV[:, :p], s, beta=1.0, y=self.CV[:, p], overwrite_y=1)
-        self._corrected(p, s)
-
-    def _corrected(self, p: int, s: np.ndarray) -> float:
-        """Make column p, from which `CV s` was taken, a unit vector again and enter that in G; what its length was."""
-        length = math.sqrt(max(1 - np.vdot(s, s).real, 0.5))
-        self.G[:p, p - 1] += self.G[p, p - 1] * s
-        if length != 1:  # it is 1 up to rounding but after a severe cancellation
-            self.CV[:, p] *= 1 / length
-            self.G[p, p - 1] *= length
-        return length
+    def _orthogonalize(self, p: int, size: float) -> float:
+        """Project column p, of that size, off those before it and enter the products in G; the norm of what is left."""
+        w, products = self.CV[:, p], self.G[:p, p - 1]
+        for _ in range(3):
+            for start in range(0, p, self.panel):
+                panel = self.CV[:, start : min(start + self.panel, p)]
+                h = self.gemv(1.0, panel, w, trans=self.adjoint)
+                self.gemv(-1.0, panel, h, beta=1.0, y=w, overwrite_y=1)
+                products[start : start + len(h)] += h
+            before, size = size, _norm(w)
+            if size >= CANCELLED * before:
+                break
+        return size
 
     def correct(self, x: np.ndarray, r: np.ndarray, steps: int) -> None:
         """Add the correction of least residual from the last steps.
@@ -198,7 +214,7 @@ class AugmentedArnoldi:
         self.gemv(1.0, self.UZ[:, :p], coordinates, beta=1.0, y=x, overwrite_y=1)
 
     def update(self, steps: int) -> None:
-        """Replace U and C by the harmonic Ritz vectors of the whole space and their images.
+        """Replace U and C, but for the solutions, by the harmonic Ritz vectors of the whole space and their images.
 
         Args:
             steps: What `extend` returned; with less than half a cycle, which only the last one can be, the old vectors
@@ -206,44 +222,71 @@ class AugmentedArnoldi:
 
         Reference: Parks et al. (2006), appendix, steps 23 to 29.
         """
-        old, p = self.size, self.size + steps
-        k = min(self.k, p - 1)
-        if steps == 0 or k < 1 or (old and steps < max(2, (self.m - old) // 2)):
+        old, p, past = self.size, self.size + steps, self.past
+        k = min(self.k, p - past - 1)
+        if steps == 0 or k < 1 or (old and steps < max(2, (self.m + past - old) // 2)):
             return
-        CV, UZ, G = self.CV[:, : p + 1], self.UZ[:, :p], self.G[: p + 1, :p]
-        scale = np.ones(p)
         if self.Y is not None:
-            self.Y[:, old:p] = CV[:, old:p]
+            self.Y[:, old:p] = self.CV[:, old:p]
+        G, kept = self.G[: p + 1, :p], slice(old - past, old)
+        # without U, the harmonic Ritz vectors of A M in the Krylov space: V_{j+1}ᴴ V_j is the identity
+        scale, gram = np.ones(p), np.eye(p + 1, p)
         if old:  # with U of unit columns, G is well conditioned
-            scale[:old] = 1 / np.sqrt(np.einsum("ij,ij->j", UZ[:, :old].conj(), UZ[:, :old]).real)
-            G = G * scale
-            right = UZ if self.Y is None else self.Y[:, :p]
-            gram = self.gemm(1.0, CV, right, trans_a=self.adjoint) * scale
-        else:
-            gram = np.eye(p + 1, p)  # V_{j+1}ᴴ V_j: the harmonic Ritz vectors of A M in the Krylov space
-        P = harmonic_ritz(G, gram, k)
+            scale[:old] = [1 / _norm(column) for column in self.UZ[:, :old].T]
+            right = self.UZ[:, :p] if self.Y is None else self.Y[:, :p]
+            gram = self.gemm(1.0, self.CV[:, : p + 1], right, trans_a=self.adjoint)
+        P = harmonic_ritz(G * scale, gram * scale, k)
         if P is None:
             return
-        Q, R, order = independent_columns(G @ P)
-        P = scale[:, None] * right_solve(P, R, order)
-        blocks = [UZ] if self.Y is None else [UZ, self.Y[:, :p]]
-        self.fresh = (self.gemm(1.0, CV, Q), *(self.gemm(1.0, block, P) for block in blocks))
+        P *= scale[:, None]
+        images = G @ P
+        P[kept] -= images[kept]  # off the solutions: G is the identity there
+        images[kept] = 0
+        Q, R, order = independent_columns(images)
+        Q = np.hstack([Q, np.eye(p + 1, old)[:, kept]])
+        P = np.hstack([right_solve(P, R, order), np.eye(p, old)[:, kept]])
+        self.size = Q.shape[1]
+        for block, coordinates in ((self.CV, Q), (self.UZ, P), (self.Y, P)):
+            if block is not None:
+                combine(block, coordinates)
 
-    def recycled(self, layout: str) -> RecycleSpace | None:
+    def recycled(
+        self, layout: str, solution: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> RecycleSpace | None:
         """Return what the next system may use, or None.
 
         Args:
             layout: Name of the ordering of the unknowns.
+            solution: (A (x - x0), x - x0), shape (n,) each, to be remembered in the space "x", or None.
         """
-        k = self.size
-        parts = self.fresh or tuple(
-            block[:, :k].copy(order="F") for block in (self.CV, self.UZ, self.Y) if block is not None
-        )
-        if not parts[0].shape[1]:
+        k = self.size - self.past
+        if not k:
             return None
         if self.Y is not None:
-            return RecycleSpace(parts[2], None, layout, "y")
-        return RecycleSpace(parts[1], parts[0], layout)
+            return RecycleSpace(_columns(self.Y[:, :k]), None, layout, "y")
+        space = RecycleSpace(_columns(self.UZ[:, :k]), _columns(self.CV[:, :k]), layout)
+        blocks = [block[:, k : self.size] for block in (self.CV, self.UZ)]
+        if not self.past and self.earlier is not None:
+            blocks = list(self.earlier)
+        new: list[np.ndarray] = []
+        if solution is not None and (length := _norm(solution[0])) > 0:
+            new = [part / length for part in solution]
+        old = min(blocks[0].shape[1], SOLUTIONS - len(new) // 2)
+        if not (old or new):
+            return space
+        images, corrections = (block[:, block.shape[1] - old :] for block in blocks)
+        past = _columns(images, *new[:1]), _columns(corrections, *new[1:])
+        return replace(space, past=past, settled=old if self.past else 0)
+
+
+def _columns(block: np.ndarray, *more: np.ndarray) -> np.ndarray:
+    """Copy columns and add more; column-major."""
+    width = block.shape[1]
+    copy = np.empty((len(block), width + len(more)), dtype=block.dtype, order="F")
+    copy[:, :width] = block
+    for index, column in enumerate(more, width):
+        copy[:, index] = column
+    return copy
 
 
 def _norm(v: np.ndarray) -> float:

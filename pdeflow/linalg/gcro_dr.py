@@ -21,6 +21,9 @@ from pdeflow.linalg.stand_alone import stand_alone
 SLOW, PATIENCE = 0.999, 5
 """Contraction of a cycle, and cycles in a row, that count as stagnation."""
 
+FINE = 1e-4
+"""Share of the residual left by the projection, below which only the steps are remembered: the rest is known already."""
+
 
 def gcro_dr(
     A: Any, b: Any = None, x0: Any = None, *, rtol: float = 1e-8, atol: float = 0.0, maxiter: int | None = None, M: Any = None,
@@ -36,7 +39,7 @@ def gcro_dr(
         atol: Absolute tolerance.
         maxiter: Steps at most; 2000 by default.
         M: Preconditioner: a name, an object with @, or None; it may change from step to step.
-        m: Vectors of a cycle; 2 m + 1 are held, and 2 k more while they are combined.
+        m: Vectors of a cycle; 2 m + 1 are held, and two for each solution that is remembered.
         k: Vectors that are carried; 0 gives GMRES(m).
         recycle: `recycle` of the system before, or None.
         recycle_space: "x" keeps corrections of x and needs nothing of the next preconditioner; "y" keeps those of M⁻¹ x
@@ -44,7 +47,9 @@ def gcro_dr(
         callback: Called after each step; a true answer stops.
 
     Returns:
-        The solution; its iterations are Krylov steps, its matvecs count the k products A U too.
+        The solution; its iterations are Krylov steps, its matvecs count the k products A U too. Beyond the paper, its `recycle`
+        keeps solutions too, for as long as the matrix does not change: right-hand sides from a space of few dimensions then
+        need hardly any steps.
 
     Raises:
         UsageError: If an argument is wrong or the recycled vectors do not fit the system.
@@ -95,11 +100,13 @@ def run_gcro_dr(
             f"gcro_dr needs 0 <= k < m and recycle_space 'x' or 'y', got k {k}, m {m}, {recycle_space!r}"
         )
     x, r, matvecs = x0.copy(), b - A @ x0, 1
-    basis = AugmentedArnoldi(b, min(m, b.size), min(k, b.size - 1), recycle_space)
+    start, past = r.copy(), 0 if recycle is None else recycle.solutions
+    basis = AugmentedArnoldi(b, min(m, b.size), min(k, b.size - 1), recycle_space, past)
     if recycle is not None:
-        matvecs += basis.carry_over(A, M, recycle)
+        matvecs += basis.carry_over(A, M, recycle, r)
         basis.project(x, r)
         basis.project(x, r)
+    projected = x.copy()
     norms = [_norm(r)]
     reason, slow, fresh = limits.verdict(norms), 0, k == 0
     while reason is None:
@@ -121,7 +128,14 @@ def run_gcro_dr(
             slow, fresh = 0, True
         elif reason is None:
             basis.project(x, r)
-    return Outcome(x, reason, norms, matvecs, recycle=basis.recycled(layout) or recycle)
+    if len(norms) == 1:
+        return Outcome(x, reason, norms, matvecs, recycle=recycle)
+    new = None
+    if reason is Reason.converged and norms[0] > FINE * _norm(start):
+        new = start - r, x - x0
+    elif reason is Reason.converged:
+        new, matvecs = (A @ (x - projected), x - projected), matvecs + 1
+    return Outcome(x, reason, norms, matvecs, recycle=basis.recycled(layout, new) or recycle)
 
 
 def _norm(v: np.ndarray) -> float:

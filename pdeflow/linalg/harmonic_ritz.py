@@ -17,6 +17,8 @@ FAR = 1e-5
 """The same share above which Cholesky factors of the Gram matrix, twice, are as good as Householder reflections."""
 WIDE = 10
 """Rows per column from which on they are also faster."""
+ROWS = 1024
+"""Rows that are combined at a time: their part of the block stays in the cache."""
 
 
 def harmonic_ritz(G: np.ndarray, gram: np.ndarray, k: int) -> np.ndarray | None:
@@ -121,3 +123,18 @@ def right_solve(B: np.ndarray, R: np.ndarray, order: np.ndarray | None = None) -
     B = B if order is None else B[:, order]
     trsm = la.get_blas_funcs("trsm", (B, R))
     return trsm(1.0, R, B, side=1) if R.size else np.zeros(B.shape, B.dtype, order="F")
+
+
+def combine(block: np.ndarray, coordinates: np.ndarray) -> None:
+    """Replace the first columns of a block, in place, by combinations of its columns.
+
+    Args:
+        block: Column-major, shape (n, at least p).
+        coordinates: Shape (p, j), j <= p.
+    """
+    p, j = coordinates.shape
+    part = np.empty((min(ROWS, len(block)), j), dtype=block.dtype, order="F")
+    for start in range(0, len(block), ROWS):
+        rows = block[start : start + ROWS]
+        result = np.matmul(rows[:, :p], coordinates, out=part[: len(rows)])
+        rows[:, :j] = result

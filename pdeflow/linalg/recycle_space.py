@@ -15,6 +15,10 @@ from pdeflow.errors import UsageError
 
 SAME = 1e-9
 """Relative difference of A U g and C g, for a random g, below which C is taken to be A U still."""
+SOLUTIONS, WORTH = 8, 10.0
+"""Solutions that are remembered, and factor by which they must shrink the first residual to be used: they lengthen each step."""
+NEW = 1e-6
+"""Share of the image of a solution that the others lack, below which rounding would make it inexact."""
 Space = Literal["x", "y"]
 
 
@@ -27,12 +31,34 @@ class RecycleSpace:
         C: A U with orthonormal columns, for the matrix that made it, shape (n, k); None where it is not known.
         layout: Name of the ordering of the unknowns, "" if unknown.
         space: Where U lives; "y" needs k applications of the next preconditioner, "x" none.
+        past: (A X, X) for corrections X of x made by whole solves with this matrix, oldest first, shape (n, at most 8) each,
+            or None. The images have unit length.
+        settled: How many of them, the first ones, have images orthogonal to each other and to C.
     """
 
     U: np.ndarray
     C: np.ndarray | None = None
     layout: str = ""
     space: Space = "x"
+    past: tuple[np.ndarray, np.ndarray] | None = None
+    settled: int = 0
+
+    @property
+    def solutions(self) -> int:
+        """Number of solutions that are remembered."""
+        return 0 if self.past is None else self.past[0].shape[1]
+
+    def helps(self, r: np.ndarray) -> bool:
+        """Whether the solutions alone reduce a residual enough to be used.
+
+        Args:
+            r: Residual, shape (n,).
+        """
+        if self.past is None:
+            return False
+        gram, products = self.past[0].conj().T @ self.past[0], self.past[0].conj().T @ r
+        share = np.vdot(products, np.linalg.lstsq(gram, products, rcond=1e-12)[0]).real
+        return bool(np.vdot(r, r).real - share <= np.vdot(r, r).real / WORTH**2)
 
     def unfit(self, n: int, dtype: Any, layout: str = "", space: Space = "x") -> str | None:
         """Return why the vectors cannot serve a system, or None.
@@ -98,6 +124,8 @@ def still_holds(A: Any, recycle: RecycleSpace) -> bool:
     """
     if recycle.C is None or recycle.space != "x" or recycle.C.shape[1] == 0:
         return False
-    g = np.random.default_rng(0).standard_normal(recycle.C.shape[1])
-    image = recycle.C @ g
-    return bool(la.norm(A @ (recycle.U @ g) - image) <= SAME * la.norm(image))
+    rng, image, combined = np.random.default_rng(0), 0.0, 0.0
+    for C, U in ((recycle.C, recycle.U), *([] if recycle.past is None else [recycle.past])):
+        g = rng.standard_normal(C.shape[1])
+        image, combined = image + C @ g, combined + U @ g
+    return bool(la.norm(A @ combined - image) <= SAME * la.norm(image))
