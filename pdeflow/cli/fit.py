@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
 import time
@@ -14,6 +15,9 @@ from pdeflow.cli import experiment
 from pdeflow.cli.exit_codes import INTERRUPTED, OK, TERMINATED
 from pdeflow.cli.metrics_log import kept_metrics
 from pdeflow.errors import DataError, UsageError
+
+RUN = "PDEFLOW_RUN"
+"""Environment variable by which processes that the trainer starts find the folder of the run."""
 
 
 def main(argv: list[str], command: str = "fit") -> int:
@@ -66,15 +70,17 @@ def fit(
 
     config = with_data_path(config)
     cli = TrainerCLI(config, overrides)
-    run = Path(out) if out else create(cli.config.name)
+    run = Path(out or os.environ.get(RUN) or create(cli.config.name))
     folder = run / stage
     resume = resume_path(folder, run, checkpoint)
+    if is_follower():
+        return run_trainer(make_trainer(cli, folder, quiet=True), cli, resume, folder)
     if resume is None and (folder / "checkpoints").exists():
         raise UsageError(
             f"{folder} holds a training already; resume it with --ckpt_path last, or choose another --out"
         )
     start = time.monotonic()
-    with removed_if_empty(folder, None if out else run), kept_metrics(folder):
+    with removed_if_empty(folder, None if out else run), kept_metrics(folder), told_to_followers(run):
         trainer = make_trainer(cli, folder, quiet)
         folder.mkdir(parents=True, exist_ok=True)
         write_yaml(folder / "config.yaml", cli.resolved())
@@ -89,6 +95,30 @@ def fit(
     torch.set_grad_enabled(True)
     print(finish(cli, trainer, folder, time.monotonic() - start))
     return OK
+
+
+def is_follower() -> bool:
+    """Whether this is not the first of several processes that train together: it writes nothing and says nothing."""
+    from lightning.pytorch.utilities import rank_zero_only
+
+    return getattr(rank_zero_only, "rank", 0) not in (None, 0)
+
+
+@contextlib.contextmanager
+def told_to_followers(run: Path) -> Iterator[None]:
+    """Let processes that the trainer starts inherit the folder of the run.
+
+    Args:
+        run: Folder of the run.
+
+    Yields:
+        Nothing.
+    """
+    os.environ[RUN] = str(run)
+    try:
+        yield
+    finally:
+        del os.environ[RUN]
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler, Subset
+from torch.utils.data import DataLoader, DistributedSampler, Subset
 
 from pdeflow import seeds
 from pdeflow.data.dataset import PDEDataset
@@ -19,27 +19,24 @@ from pdeflow.geometry import Grid
 from pdeflow.geometry.mesh_batch import collate
 
 
-class EpochSampler(Sampler[int]):
-    """A permutation drawn from (seed, epoch), so that a resumed training sees the same batches.
+class EpochSampler(DistributedSampler[int]):
+    """A permutation drawn from (seed, epoch), so that a resumed training sees the same batches, however many processes share it.
 
     Args:
-        count: Number of samples.
+        count: Number of samples; where it does not divide evenly, the first ones of the epoch are seen twice.
         seed: Root seed.
+        world: Processes.
+        rank: Number of this one.
     """
 
-    def __init__(self, count: int, seed: int) -> None:
-        self.count, self.seed, self.epoch = count, seed, 0
+    def __init__(self, count: int, seed: int, world: int = 1, rank: int = 0) -> None:
+        super().__init__(range(count), num_replicas=world, rank=rank, shuffle=False)  # type: ignore[arg-type]
+        self.count, self.root = count, seed
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the permutation; Lightning calls this before every epoch."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        generator = seeds.generator(self.seed, seeds.ORDER, self.epoch)
-        return iter(torch.randperm(self.count, generator=generator).tolist())
-
-    def __len__(self) -> int:
-        return self.count
+    def __iter__(self) -> Iterator[int]:  # type: ignore[override]
+        order = torch.randperm(self.count, generator=seeds.generator(self.root, seeds.ORDER, self.epoch)).tolist()
+        order += order[: self.total_size - self.count]
+        return iter(order[self.rank :: self.num_replicas])
 
 
 class PDEDataModule(LightningDataModule):
@@ -47,7 +44,7 @@ class PDEDataModule(LightningDataModule):
 
     Args:
         path: Folder of the dataset; nothing is read before `setup`.
-        batch_size: Samples of a batch.
+        batch_size: Samples of a step, over all processes that train together.
         seed: Root seed of the order of training samples.
         n_train: Use the first so many training samples only.
     """
@@ -64,16 +61,25 @@ class PDEDataModule(LightningDataModule):
             stage: Lightning's stage; the other splits are read when their loaders are made.
 
         Raises:
-            UsageError: If the dataset is not there, or batch_size or n_train is out of range.
+            UsageError: If the dataset is not there, batch_size or n_train is out of range, or processes cannot share a batch.
             DataError: If it is damaged.
         """
         if self.batch_size < 1:
             raise UsageError(f"data.batch_size must be at least 1, got {self.batch_size}")
+        if self.batch_size % self.processes:
+            raise UsageError(
+                f"data.batch_size {self.batch_size} counts the samples of all {self.processes} processes and must be a multiple of it"
+            )
         if stage not in (None, "fit"):
             return
         count = len(self._split("train"))
         if self.n_train is not None and not 1 <= self.n_train <= count:
             raise UsageError(f"data.n_train must be between 1 and {count}, got {self.n_train}")
+
+    @property
+    def processes(self) -> int:
+        """Processes that train together."""
+        return int(getattr(self.trainer, "world_size", 1) or 1)
 
     @property
     def grid(self) -> Grid:
@@ -98,8 +104,9 @@ class PDEDataModule(LightningDataModule):
         """Return shuffled batches of the training split."""
         data = self._split("train")
         part = Subset(data, range(self.n_train)) if self.n_train else data
-        order = EpochSampler(len(part), self.seed)
-        return DataLoader(part, batch_size=self.batch_size, sampler=order, collate_fn=_collate(data))
+        rank = int(getattr(self.trainer, "global_rank", 0) or 0)
+        order = EpochSampler(len(part), self.seed, self.processes, rank)
+        return DataLoader(part, batch_size=self.batch_size // self.processes, sampler=order, collate_fn=_collate(data))
 
     @property
     def has_validation(self) -> bool:
@@ -120,7 +127,7 @@ class PDEDataModule(LightningDataModule):
 
     def _in_order(self, split: str) -> DataLoader[Any]:
         data = self._split(split)
-        return DataLoader(data, batch_size=self.batch_size, collate_fn=_collate(data))
+        return DataLoader(data, batch_size=max(1, self.batch_size // self.processes), collate_fn=_collate(data))
 
     def _any(self) -> PDEDataset | MeshDataset:
         """A split that is in memory already, else the training split."""
