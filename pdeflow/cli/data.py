@@ -88,6 +88,7 @@ def check_dataset(rest: list[str]) -> int:
 def export_dataset(rest: list[str]) -> int:
     """Write a dataset in the layout of another tool: all splits, or for ParaView the samples of one."""
     from pdeflow import data
+    from pdeflow.data.vtu import default_split
 
     out, kind, split, count = (
         experiment.take(rest, option) for option in ("--out", "--to", "--split", "--count")
@@ -103,8 +104,10 @@ def export_dataset(rest: list[str]) -> int:
             f"--split and --count belong to --to vtu; {kind} files hold all samples of all splits"
         )
     if kind == "vtu":
-        files = data.export_vtu(Path(rest[0]), Path(out), split or "test", whole("--count", count))
-        print(f"{len(files)} files, {files[0]} to {files[-1].name}" if files else "no sample was asked for")
+        split = split or default_split(rest[0])
+        files = data.export_vtu(Path(rest[0]), Path(out), split, whole("--count", count))
+        found = f"{len(files)} files of split {split}, {files[0]} to {files[-1].name}"
+        print(found if files else "no sample was asked for")
         return OK
     print("\n".join(map(str, writers[kind](Path(rest[0]), Path(out)))))
     return OK

@@ -12,10 +12,14 @@ from pdeflow.cli.exit_codes import INTERNAL, OK
 
 REQUIRED = ("torch", "neuraloperator", "lightning", "jsonargparse", "numpy", "scipy", "pyamg", "scikit-fem", "h5py",
             "matplotlib", "rich", "safetensors", "pyyaml")  # fmt: skip
-OPTIONAL = {
-    "kvxopt": ("direct", "CHOLMOD, GPL-3: the fastest direct solver for symmetric positive definite systems"),
-    "ilupp": ("direct", "incomplete Cholesky, GPL-3: --preconditioner ic"),
-    "the_well": ("dev", "the reader of The Well, which opens our datasets"),
+OPTIONAL = {  # module: (distribution, what installs it, what for)
+    "meshio": ("meshio", "pdeflow[mesh]", "mesh files of other programs: .msh, .vtu, .obj, and --to vtu"),
+    "gmsh": ("gmsh", "pdeflow[mesh]", "GPL: triangles in polygons; without it meshes come from the built-in DistMesh"),
+    "igl": ("libigl", "pdeflow[geom]", "closest points of triangle surfaces, faster than our own trees"),
+    "warp": ("warp-lang", "warp-lang", "the same on an NVIDIA GPU"),
+    "kvxopt": ("kvxopt", "pdeflow[direct]", "CHOLMOD, GPL-3: the fastest direct solver for symmetric positive definite systems"),
+    "ilupp": ("ilupp", "pdeflow[direct]", "incomplete Cholesky, GPL-3: --preconditioner ic"),
+    "the_well": ("the-well", "pdeflow[dev]", "the reader of The Well, which opens our datasets"),
 }
 
 
@@ -33,8 +37,8 @@ def main(argv: list[str], command: str = "doctor") -> int:
         f"pdeflow {version('pdeflow')}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     )
     print("packages    " + ", ".join(f"{name} {_version(name)}" for name in REQUIRED))
-    for name, (extra, use) in OPTIONAL.items():
-        state = "installed" if find_spec(name) else f"missing (pip install 'pdeflow[{extra}]')"
+    for name, (distribution, source, use) in OPTIONAL.items():
+        state = _version(distribution) if find_spec(name) else f"not installed (pip install '{source}')"
         print(f"optional    {name}: {state}; {use}")
     print(f"threads     OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}, {os.cpu_count()} cores")
     return self_test()

@@ -1,12 +1,19 @@
-"""`pdeflow info`: what a dataset, a run folder, a matrix or a settings file holds."""
+"""`pdeflow info`: what a dataset, a run folder, a mesh, a matrix or a settings file holds."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pdeflow.cli.exit_codes import OK
 from pdeflow.errors import UsageError
+
+MESHES = (
+    ".vtu", ".msh", ".obj", ".vtk", ".xdmf", ".stl", ".ply", ".off", ".inp", ".mesh", ".med", ".e", ".exo", ".bdf", ".nas",
+    ".su2", ".cgns", ".avs", ".vol",
+)  # fmt: skip
+"""Suffixes that `info` takes for meshes."""
 
 
 def main(argv: list[str], command: str = "info") -> int:
@@ -21,7 +28,7 @@ def main(argv: list[str], command: str = "info") -> int:
     """
     rest = [word for word in argv if word not in ("-q", "-v")]
     if len(rest) != 1:
-        raise UsageError(f"expected one path: pdeflow info DATASET | RUN | A.mtx | FILE.yaml, got {rest}")
+        raise UsageError(f"expected one path: pdeflow info DATASET | RUN | MESH.vtu | A.mtx | FILE.yaml, got {rest}")
     print(text_of(Path(rest[0])))
     return OK
 
@@ -30,13 +37,14 @@ def text_of(path: Path) -> str:
     """Return what a path holds.
 
     Args:
-        path: Dataset folder, shard, run folder, matrix or settings file.
+        path: Dataset folder, shard, run folder, mesh, matrix or settings file.
 
     Returns:
         Lines for people.
 
     Raises:
-        UsageError: If it is none of these.
+        UsageError: If it is none of these, or a mesh that needs the extra `mesh`.
+        DataError: If a mesh file is damaged.
     """
     if not path.exists():
         raise UsageError(f"{path} not found")
@@ -46,6 +54,10 @@ def text_of(path: Path) -> str:
         return dataset_lines(describe(path))
     if path.is_dir():
         return run_lines(path)
+    if is_mesh(path):
+        from pdeflow.cli.mesh_info import mesh_lines
+
+        return mesh_lines(path)
     if path.suffix in (".mtx", ".npz", ".gz"):
         from pdeflow.linalg import describe as describe_matrix
         from pdeflow.linalg.matrix_files import read_matrix
@@ -65,8 +77,25 @@ def text_of(path: Path) -> str:
     if path.suffix in (".hdf5", ".h5"):
         raise UsageError(f"{path} is one shard; name the dataset's folder, the one with manifest.json")
     raise UsageError(
-        f"{path} is neither a dataset, a run folder, a matrix (.mtx, .npz) nor a settings file (.yaml)"
+        f"{path} is neither a dataset, a run folder, a mesh (.vtu, .msh, .obj, …), a matrix (.mtx, .npz) nor a settings "
+        "file (.yaml)"
     )
+
+
+def is_mesh(path: Path) -> bool:
+    """Return whether a file holds a mesh: by its suffix, and for .npz and .h5 by what is in it."""
+    if path.suffix == ".npz":
+        import zipfile
+
+        return zipfile.is_zipfile(path) and "cells.npy" in zipfile.ZipFile(path).namelist()
+    if path.suffix in (".h5", ".hdf5"):
+        import h5py
+
+        if not h5py.is_hdf5(path):
+            return False
+        with h5py.File(path, "r") as file:
+            return "cell_type" in file["mesh"].attrs if "mesh" in file else False
+    return path.suffix.lower() in MESHES
 
 
 def command_of(content: dict[str, Any]) -> str:
@@ -82,7 +111,7 @@ def dataset_lines(found: dict[str, Any]) -> str:
     total = sum(split["count"] for split in found["splits"].values())
     header = ("field", "role", "shape", "dtype", "units", "min", "mean", "max")
     rows = [
-        (name, *(str(field[key]) if key == "shape" else field.get(key) for key in header[1:]))
+        (name, *(shape_text(field[key]) if key == "shape" else field.get(key) for key in header[1:]))
         for name, field in found["fields"].items()
     ]
     lines = [
@@ -98,10 +127,15 @@ def dataset_lines(found: dict[str, Any]) -> str:
     residual = found.get("residual") or {}
     if residual.get("max") is not None:
         lines.append(
-            f"solves      {found.get('solver')}; {found.get('verdict', 'relative residual')} max {residual['max']:.1e}, median {residual['median']:.1e}; "
-            f"seed {found.get('seed')}"
+            f"solves      {found.get('solver')}; {found.get('verdict', 'relative residual')} max {residual['max']:.1e}, "
+            f"median {residual['median']:.1e}; seed {found.get('seed')}"
         )
     return "\n".join(lines)
+
+
+def shape_text(shape: Sequence[int | str]) -> str:
+    """Return a shape in words: 8 × 64 × 64, or 8 × n points where n differs from mesh to mesh."""
+    return " × ".join(map(str, shape)) + (" points" if shape[-1] == "n" else "")
 
 
 def where(found: dict[str, Any]) -> str:

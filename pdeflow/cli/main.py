@@ -24,7 +24,7 @@ COMMANDS = {
     "test": ("a trained run", "metrics on the test split"),
     "predict": ("a trained run", "predictions for the test split, as a file"),
     "data": ("around", "import, check or export a dataset"),
-    "info": ("around", "what a dataset, a run folder, a matrix or a settings file holds"),
+    "info": ("around", "what a dataset, a run folder, a mesh, a matrix or a settings file holds"),
     "doctor": ("around", "versions, devices, optional packages, and a self-test"),
 }
 

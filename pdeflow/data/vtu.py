@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from pdeflow.data.dataset import read_split
+from pdeflow.data.manifest import read_manifest
 from pdeflow.data.mesh_store import MeshShard
 from pdeflow.data.store import Shard
 from pdeflow.errors import UsageError
@@ -22,14 +23,14 @@ Frame = tuple[str, Mesh, dict[str, np.ndarray], bool]
 
 
 def export_vtu(
-    root: str | Path, out: str | Path, split: str = "test", count: int | None = None
+    root: str | Path, out: str | Path, split: str | None = None, count: int | None = None
 ) -> list[Path]:
-    """Write samples of a dataset as VTU files with all their fields.
+    """Write samples of a dataset as VTU files with all their fields; scalars are constant fields of their name.
 
     Args:
         root: Folder of the dataset.
         out: Folder for the files NAME_SPLIT_00000.vtu, or NAME_SPLIT_00000_0000.vtu with the number of the frame.
-        split: "train", "valid" or "test".
+        split: "train", "valid" or "test"; the only one there is, else "test", if None.
         count: Number of samples; by default all.
 
     Returns:
@@ -39,6 +40,7 @@ def export_vtu(
         UsageError: If there is no such dataset or split, a file exists, or values lie on a line or on periodic nodes.
         DataError: If the dataset is damaged.
     """
+    split = split or default_split(root)
     _, shards = read_split(Path(root), split)
     out, done = Path(out), 0
     files: list[Path] = []
@@ -51,10 +53,25 @@ def export_vtu(
                 if path.exists():
                     raise UsageError(f"{path} exists; choose another --out")
                 path.parent.mkdir(parents=True, exist_ok=True)
-                mesh.save(path, **{"cell_data" if in_cells else "point_data": values})
+                count_of = mesh.n_cells if in_cells else mesh.n_points
+                constant = {name: np.full(count_of, column[sample]) for name, column in shard.scalars.items()}
+                mesh.save(path, **{"cell_data" if in_cells else "point_data": {**constant, **values}})
                 files.append(path)
             done += 1
     return files
+
+
+def default_split(root: str | Path) -> str:
+    """Return the only split of a dataset, or "test" where there are several.
+
+    Args:
+        root: Folder of the dataset.
+
+    Raises:
+        UsageError: If there is no dataset.
+    """
+    splits = list(read_manifest(Path(root))["splits"])
+    return splits[0] if len(splits) == 1 else "test"
 
 
 def _frames(shard: Shard | MeshShard, sample: int) -> Iterator[Frame]:

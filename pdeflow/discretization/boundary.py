@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pdeflow.errors import UsageError
+
 Value = float | complex | Callable[[Tensor], Tensor]
 """A constant, or a function of points (n, d) that returns (n,)."""
 
@@ -58,24 +60,32 @@ class Periodic:
 Condition = Dirichlet | Neumann | Robin | Periodic
 
 
-def values_at(value: Value, x: Tensor) -> Tensor:
+def values_at(value: Value, x: Tensor, name: str = "the boundary data") -> Tensor:
     """Evaluate a constant or a function at points.
 
     Args:
         value: The constant or function.
         x: Points, shape (n, d).
+        name: What it is, for messages: "the Dirichlet value on 'left'".
 
     Returns:
         Values, shape (n,), in the type of x or complex.
 
     Raises:
-        ValueError: If the function returns another shape.
+        UsageError: If the function returns another shape, or a value is not finite.
     """
     if not callable(value):
-        return torch.full((len(x),), value, dtype=torch.result_type(torch.tensor(value), x))
-    found = value(x)
-    if found.shape != (len(x),):
-        raise ValueError(
-            f"a boundary function must return shape ({len(x)},) for points {tuple(x.shape)}, got {tuple(found.shape)}"
+        found = torch.full((len(x),), value, dtype=torch.result_type(torch.tensor(value), x))
+    else:
+        found = value(x)
+    if not isinstance(found, Tensor) or found.shape != (len(x),):
+        came = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise UsageError(
+            f"{name}: a boundary function must return shape ({len(x)},) for points {tuple(x.shape)}, got {came}"
         )
+    finite = torch.isfinite(found.detach())
+    if not bool(finite.all()):
+        bad = int((~finite).nonzero()[0])
+        place = f" of {len(x)} points, first at {tuple(x[bad].tolist())}" if callable(value) else " points"
+        raise UsageError(f"{name} is {found[bad].item()}, not finite, at {int((~finite).sum())}{place}; give finite data there")
     return found

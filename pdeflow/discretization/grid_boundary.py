@@ -51,13 +51,18 @@ class Side:
         Returns:
             p (0 for Dirichlet, else 1), r and value in the shape of `slab`, real or complex.
 
+        Raises:
+            UsageError: If a function returns another shape, or a value is not finite.
+
         Reference: LeVeque (2007), section 2.12.
         """
         shape = tuple(1 if k == self.axis else n for k, n in enumerate(grid.shape))
         x, condition = side_points(grid, self.axis, self.upper), self.condition
-        value = values_at(condition.value, x).detach().numpy().reshape(shape)
+        of = f"of {type(condition).__name__} on 'x{self.axis}{'-+'[self.upper]}'"
+        value = values_at(condition.value, x, f"the value {of}").detach().numpy().reshape(shape)
         if isinstance(condition, Robin):
-            return 1.0, values_at(condition.coefficient, x).detach().numpy().reshape(shape), value
+            factor = values_at(condition.coefficient, x, f"the coefficient {of}")
+            return 1.0, factor.detach().numpy().reshape(shape), value
         fixed = isinstance(condition, Dirichlet)
         return float(not fixed), np.full(shape, float(fixed)), value
 

@@ -14,15 +14,17 @@ import torch
 from scipy.spatial import Delaunay
 
 from pdeflow.errors import UsageError
+from pdeflow.geometry import truss_arrays
 from pdeflow.geometry.candidates import CandidateGrid
 from pdeflow.geometry.corners import corner_points
 from pdeflow.geometry.domain import implicit
+from pdeflow.geometry.domain.arguments import check_generator, mesh_size
 from pdeflow.geometry.domain.domain import Domain
 from pdeflow.geometry.mesh import Mesh
 from pdeflow.geometry.segments import segment_table
 
-STRETCH, STEP = 1.2, 0.2
-"""Bars are longer at rest than they are on average, so that points spread; step of Euler's method. Both as published."""
+STEP = 0.2
+"""Step of Euler's method, as published."""
 RETRIANGULATE, STILL, ON = 0.1, 1e-3, 1e-3
 """Motion that calls for a new triangulation, motion that ends the iteration, width of the boundary; all over h."""
 SAMPLES, LOST, THIN = 8, 0.15, (0.1, 0.2, 0.3, 0.4)
@@ -65,7 +67,7 @@ class _Truss:
         cells = Delaunay(self.points).simplices.astype(np.int64)
         cells = cells[self.inside(self.points[cells].mean(axis=1))]
         corners = self.points[cells]
-        area = _twice_area(corners)
+        area = truss_arrays.twice_area(corners)
         cells[area < 0] = cells[area < 0][:, ::-1]
         longest = np.sqrt(((corners - corners[:, [1, 2, 0]]) ** 2).sum(axis=2)).max(axis=1)
         flat = np.flatnonzero(np.abs(area) < 3 * ON * self.h * longest)
@@ -78,8 +80,8 @@ class _Truss:
         for step in range(steps):
             if np.sqrt(((self.points - seen) ** 2).sum(axis=1)).max() > RETRIANGULATE * self.h:
                 seen = self.points.copy()
-                bars = _bars(self.triangulate())
-            force, length, rest = _forces(self.points, bars)
+                bars = truss_arrays.bars(self.triangulate())
+            force, length, rest = truss_arrays.forces(self.points, bars)
             if step and step % 30 == 0 and self._thin_out(bars, rest > CROWDED * length):
                 seen = np.full_like(self.points, np.inf)
                 continue
@@ -105,7 +107,7 @@ class _Truss:
 
     def snap(self, cells: np.ndarray) -> np.ndarray:
         """Move the movable vertices of the mesh's boundary onto the domain's boundary; return their ids."""
-        rim = np.unique(_rim(cells))
+        rim = np.unique(truss_arrays.rim(cells))
         movable = rim[rim >= self.fixed]
         moved = self.to_boundary(self.points[movable])
         near = np.sqrt(((moved - self.points[movable]) ** 2).sum(axis=1)) < 0.5 * self.h
@@ -117,9 +119,9 @@ class _Truss:
         for _ in range(30):
             rim = self.snap(self.triangulate())
             cells = self.triangulate()
-            poor = cells[_quality(self.points[cells]) < POOR]
+            poor = cells[truss_arrays.quality(self.points[cells]) < POOR]
             if not len(poor) or not self._improve(
-                poor, set(rim.tolist()), {tuple(e) for e in np.sort(_rim(cells)).tolist()}
+                poor, set(rim.tolist()), {tuple(e) for e in np.sort(truss_arrays.rim(cells)).tolist()}
             ):
                 break
             self.relax(10)
@@ -179,8 +181,8 @@ def distmesh(
         raise UsageError(
             f"distmesh needs a bounded 2-D domain, got {domain.dim}-D with bounds {domain.bounds}"
         )
-    if not 0 < h < domain.diameter:
-        raise UsageError(f"the mesh size must lie between 0 and the diameter {domain.diameter:.3g}, got {h}")
+    if mesh_size(h) >= domain.diameter:
+        raise UsageError(f"the mesh size must be below the diameter {domain.diameter:.3g}, got {h}")
     truss = _start(domain, h, generator)
     truss.relax(iterations)
     cells = truss.repair()
@@ -212,7 +214,7 @@ def tag_by_domain(mesh: Mesh, domain: Domain) -> Mesh:
 def _start(domain: Domain, h: float, generator: torch.Generator | None) -> _Truss:
     (x0, x1), (y0, y1) = domain.bounds
     shift = (
-        torch.rand(2, generator=generator, dtype=torch.float64).tolist()
+        torch.rand(2, generator=check_generator(generator), dtype=torch.float64).tolist()
         if generator is not None
         else (0.0, 0.0)
     )
@@ -274,39 +276,3 @@ def _check_gaps(domain: Domain, h: float, mesh: Mesh) -> None:
             f"mesh size {h:g} is too coarse: near ({place[0]:.4g}, {place[1]:.4g}) a gap or a part of the domain is thinner "
             "than h and would be lost; pass a smaller h"
         )
-
-
-def _bars(cells: np.ndarray) -> np.ndarray:
-    return np.unique(np.sort(cells[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1), axis=0)
-
-
-def _rim(cells: np.ndarray) -> np.ndarray:
-    """Return the edges (k, 2) of one triangle only."""
-    edges = cells[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
-    _, first, counts = np.unique(np.sort(edges, axis=1), axis=0, return_index=True, return_counts=True)
-    return edges[first[counts == 1]]
-
-
-def _forces(points: np.ndarray, bars: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the force on each point (n, 2), the lengths of the bars and their length at rest."""
-    across = points[bars[:, 0]] - points[bars[:, 1]]
-    length = np.maximum(np.sqrt((across**2).sum(axis=1)), 1e-300)
-    rest = np.full_like(length, STRETCH * math.sqrt(float((length**2).mean())))
-    push = (np.maximum(rest - length, 0.0) / length)[:, None] * across
-    force = np.zeros_like(points)
-    for axis in range(2):
-        force[:, axis] = np.bincount(bars[:, 0], push[:, axis], len(points)) - np.bincount(
-            bars[:, 1], push[:, axis], len(points)
-        )
-    return force, length, rest
-
-
-def _twice_area(corners: np.ndarray) -> np.ndarray:
-    u, v = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    return u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
-
-
-def _quality(corners: np.ndarray) -> np.ndarray:
-    """Return 4√3 area / Σ length² of triangles (m, 3, 2)."""
-    squares = ((corners - corners[:, [1, 2, 0]]) ** 2).sum(axis=(1, 2))
-    return 2 * math.sqrt(3) * np.abs(_twice_area(corners)) / squares

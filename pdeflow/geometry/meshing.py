@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 import torch
 
 from pdeflow.errors import UsageError
 from pdeflow.geometry.distmesh import distmesh
+from pdeflow.geometry.domain.arguments import mesh_size
 from pdeflow.geometry.domain.box import Box
 from pdeflow.geometry.domain.domain import Domain
 from pdeflow.geometry.domain.polygon import Polygon
@@ -41,8 +43,7 @@ def mesh_domain(
     """
     if backend not in ("auto", "gmsh", "distmesh"):
         raise UsageError(f"backend must be 'auto', 'gmsh' or 'distmesh', got {backend!r}")
-    if isinstance(h, bool) or not isinstance(h, int | float):
-        raise UsageError(f"the mesh size must be a number, got {h!r}")
+    h = mesh_size(h)
     polygon = _polygon(domain)
     if backend == "gmsh" or (
         backend == "auto" and polygon is not None and _resolved(polygon, h) and gmsh_available()
@@ -51,10 +52,9 @@ def mesh_domain(
             raise UsageError(
                 f"Gmsh meshes polygons and planar boxes, not a {type(domain).__name__}; use 'distmesh'"
             )
-        return mesh_polygon(polygon.loops, h, _side_names(polygon))
+        mesh = mesh_polygon(polygon.loops, h, _side_names(polygon))
+        return replace(mesh, facet_tags={name: mesh.facet_tags[name] for name in polygon.tags if name in mesh.facet_tags})
     if backend == "auto" and isinstance(domain, Box) and domain.dim in (1, 3):
-        if not h > 0:
-            raise UsageError(f"the mesh size must be positive, got {h}")
         shape = [max(1, math.ceil((high - low) / h - 1e-9)) for low, high in domain.bounds]
         return Mesh.box(shape, domain.lower, domain.upper, "line" if domain.dim == 1 else "tet")
     if domain.dim != 2:

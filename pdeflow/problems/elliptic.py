@@ -19,6 +19,7 @@ from pdeflow.discretization.boundary import Condition, Dirichlet
 from pdeflow.discretization.finite_element import space_on
 from pdeflow.errors import UsageError
 from pdeflow.geometry import Box, Domain, MappedGrid, Mesh, mesh_domain
+from pdeflow.geometry.domain.arguments import mesh_size
 from pdeflow.linalg import LinearSystem
 from pdeflow.problems.differentiate import divergence, gradient
 from pdeflow.problems.instance import At, Instance, Layout, Resolution
@@ -219,7 +220,8 @@ def box_mesh(box: Box, h: float) -> Mesh:
     Raises:
         UsageError: If h is not positive or larger than a side.
     """
+    h = mesh_size(h)
     sides = [high - low for low, high in zip(box.lower, box.upper, strict=True)]
-    if not 0 < h <= min(sides):
-        raise UsageError(f"the mesh size h must be positive and at most {min(sides):.3g}, got {h}")
+    if h > min(sides):
+        raise UsageError(f"the mesh size h must be at most the shortest side {min(sides):.3g}, got {h}")
     return Mesh.rectangle([max(round(side / h), 1) for side in sides], box.lower, box.upper, "tri")

@@ -20,12 +20,12 @@ from pdeflow.random_fields import Field, basis, gaussian_random_field, wavenumbe
 
 @dataclass(frozen=True)
 class Heat(Evolution):
-    """∂u/∂t = κ Δu on (0,1)², periodic; u(0) a Gaussian field with covariance τ^(2α - 2) (-Δ + τ²)^(-α).
+    """∂u/∂t = κ Δu on (0,1)², κ the diffusivity, periodic; u(0) a Gaussian field with covariance τ^(2α - 2) (-Δ + τ²)^(-α).
 
     Attributes:
         final_time: Time of the last frame.
         frames: Number of stored frames, the initial field included.
-        diffusivity: κ, dimensionless: length²/time.
+        diffusivity: Diffusivity κ, in length²/time.
         alpha: Smoothness of the initial field.
         tau: Inverse correlation length of the initial field.
         modes: Size of the mode table per axis.
@@ -37,7 +37,7 @@ class Heat(Evolution):
     modes: int = 32
 
     inputs: ClassVar[tuple[str, ...]] = ("u0",)
-    equation: ClassVar[str] = "u_t = kappa laplace(u) on (0,1)^2, periodic; u(0) Gaussian"
+    equation: ClassVar[str] = "u_t = kappa laplace(u) on (0,1)^2, periodic, kappa the diffusivity; u(0) Gaussian"
     resolution: ClassVar[Resolution] = (32, 32)
 
     def __post_init__(self) -> None:
@@ -60,7 +60,7 @@ class Heat(Evolution):
         return Instance({"u0": u0})
 
     def implicit(self, u: Tensor, space: Space) -> Tensor:
-        """Return κ Δu."""
+        """Return κ Δu, κ the diffusivity."""
         return self.diffusivity * space.laplacian(u)
 
     def exact(self, x: Tensor, instance: Instance) -> Tensor | None:

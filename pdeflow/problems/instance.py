@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -92,9 +92,28 @@ class StoredField:
         )
 
 
+class _Named(dict[str, Any]):
+    """A dictionary that answers a missing name with the names it has.
+
+    Args:
+        what: What the names stand for.
+        items: The content.
+    """
+
+    def __init__(self, what: str, items: Mapping[str, Any]) -> None:
+        super().__init__(items)
+        self.what = what
+
+    def __missing__(self, name: str) -> Any:
+        raise UsageError(f"the instance has no {self.what} {name!r}; it has {', '.join(map(str, self)) or 'none'}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Named, (self.what, dict(self))
+
+
 @dataclass(frozen=True)
 class Instance:
-    """One draw from a problem's distribution.
+    """One draw from a problem's distribution; a name it does not have raises UsageError with the names it has.
 
     Attributes:
         fields: Random functions by name.
@@ -103,6 +122,10 @@ class Instance:
 
     fields: Mapping[str, FieldLike]
     scalars: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fields", _Named("field", self.fields))
+        object.__setattr__(self, "scalars", _Named("scalar", self.scalars))
 
 
 def name_of(layout: Layout) -> str:
@@ -157,7 +180,5 @@ class At:
 
     def __call__(self, name: str) -> Tensor:
         """Return the values of a field, shape (n,) or (*grid.shape,)."""
-        if name not in self.instance.fields:
-            raise UsageError(f"the instance has no field {name!r}; it has {', '.join(self.instance.fields) or 'none'}")
         function = self.instance.fields[name]
         return function.at(self.where) if isinstance(self.where, Tensor) else values_on(function, self.where)

@@ -16,6 +16,7 @@ from torch import Tensor
 from pdeflow.discretization.boundary import Condition, Dirichlet, Neumann
 from pdeflow.errors import UsageError
 from pdeflow.geometry import Domain, Mesh, Polygon
+from pdeflow.geometry.domain.arguments import mesh_size
 from pdeflow.problems.elliptic import Elliptic
 from pdeflow.problems.instance import At, Instance, Layout, Resolution
 
@@ -111,7 +112,7 @@ def plate_mesh(h: float) -> Mesh:
     Raises:
         UsageError: If h does not fit the slot.
     """
-    columns = round(2 * SLOT_HALF_WIDTH / h) if h > 0 else 0
+    columns = round(2 * SLOT_HALF_WIDTH / mesh_size(h))
     if columns < 1 or abs(columns * h - 2 * SLOT_HALF_WIDTH) > 1e-9 or (columns > 1 and columns % 2):
         raise UsageError(f"the mesh size must be 0.1 or 0.05 divided by a whole number, so that cells fit the slot, got {h}")
     across = 2 * round(HALF_WIDTH / h) if columns > 1 else round(2 * HALF_WIDTH / h) + 1

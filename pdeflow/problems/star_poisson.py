@@ -17,6 +17,7 @@ from torch import Tensor
 from pdeflow.discretization.boundary import Condition, Dirichlet
 from pdeflow.errors import UsageError
 from pdeflow.geometry import Ball, Domain, Mesh, StarShaped
+from pdeflow.geometry.domain.arguments import mesh_size
 from pdeflow.problems.chebyshev import chebyshev_series
 from pdeflow.problems.elliptic import Elliptic
 from pdeflow.problems.instance import At, Function, Instance, Layout, Resolution
@@ -113,8 +114,8 @@ class StarPoisson(Elliptic):
         Raises:
             UsageError: If h is not a number, or not below the radius.
         """
-        if not isinstance(resolution, int | float) or not 0 < resolution < self.radius:
-            raise UsageError(f"StarPoisson needs a mesh size h between 0 and {self.radius}, got {resolution}")
+        if isinstance(resolution, tuple | list) or mesh_size(resolution) >= self.radius:
+            raise UsageError(f"StarPoisson needs a mesh size h below the radius {self.radius}, got {resolution}")
         disk = _unit_disk(float(resolution) / self.radius)
         x, y = disk.points.unbind(-1)
         stretch = self.radius * self.relative_radius(instance, torch.atan2(y, x))

@@ -53,4 +53,5 @@ def test_doctor_tests_the_installation(capsys):
     assert main(["doctor"]) == 0
     text = capsys.readouterr().out
     assert "self-test   cg + amg:rs: converged" in text
-    assert "kvxopt" in text
+    for name in ("meshio", "gmsh", "igl", "warp", "kvxopt"):
+        assert re.search(rf"^optional    {name}: (\d\S*|not installed \(pip install '.+'\)); \w", text, re.M)

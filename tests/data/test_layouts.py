@@ -149,6 +149,9 @@ def test_files_for_paraview_hold_the_fields_at_their_places(tmp_path):
         x = torch.from_numpy(found.points[:, :2].copy())
         if name == "starpoisson":
             np.testing.assert_array_equal(found.point_data["u"], sample.outputs["u"])
+            assert len(sample.scalars) == 2 * problem.modes
+            for scalar, value in sample.scalars.items():
+                np.testing.assert_array_equal(found.point_data[scalar], np.full(len(x), value))
         elif name == "pipeflow":
             np.testing.assert_array_equal(found.point_data["x"], found.points[:, 0])
         elif name == "heat":  # two frames; the periodic grid is closed
@@ -161,3 +164,5 @@ def test_files_for_paraview_hold_the_fields_at_their_places(tmp_path):
             )
     with pytest.raises(UsageError, match="exists"):
         export_vtu(tmp_path / "heat", tmp_path / "vtu", "train")
+    unnamed = export_vtu(tmp_path / "heat", tmp_path / "unnamed")  # two splits: the test one
+    assert unnamed[0].name == "heat_test_00000_0000.vtu"

@@ -115,6 +115,7 @@ FAULTS = [
     ({"boundary": {"x0-": Dirichlet()}}, "no boundary condition on"),
     ({"boundary": dict.fromkeys(SQUARE, Periodic())}, "periodic"),
     ({"a": 0.0}, "positive"),
+    ({"boundary": {**dict.fromkeys(SQUARE, Dirichlet()), "x1+": Dirichlet(math.nan)}}, r"Dirichlet on 'x1\+' is nan, not finite"),
     ({"f": torch.ones(3)}, "f has shape"),
     ({"velocity": torch.ones(4, 4)}, "velocity must be real"),
     ({"velocity": lambda x: x[:, 0]}, "velocity must return"),

@@ -245,6 +245,11 @@ BAD = [
     ({"*": Neumann()}, {"velocity": (1.0, 0.0)}, "convection with Neumann conditions everywhere"),
     ({"*": Dirichlet()}, {"a": torch.tensor([[1.0, 0.5], [0.0, 1.0]])}, "must be symmetric"),
     ({"*": Dirichlet(lambda x: x)}, {}, "a boundary function must return shape"),
+    ({"*": Dirichlet(lambda x: 1.0)}, {}, "got float"),
+    ({"x0-": Dirichlet(math.nan), "*": Neumann()}, {}, "the value of Dirichlet on 'x0-' is nan, not finite, at 4 points"),
+    ({"x0-": Neumann(lambda x: (-x[:, 1] - 9).log()), "*": Dirichlet()}, {}, "the value of Neumann on 'x0-' is nan, not finite"),
+    ({"*": Robin(1.0, lambda x: (x[:, 0] - 9).log())}, {}, "the value of Robin on '*' is nan, not finite"),
+    ({"x1+": Robin(lambda x: x[:, 1] * math.nan), "*": Dirichlet()}, {}, "the coefficient of Robin on 'x1+' is nan"),
 ]
 
 

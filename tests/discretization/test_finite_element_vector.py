@@ -259,6 +259,10 @@ def test_vector_fields_are_evaluated_and_wrong_input_refused():
         elasticity_system(space, 1.0, 1.0, (0.0, 0.0), {"x0-": Traction()})
     with pytest.raises(UsageError, match="components"):
         elasticity_system(space, 1.0, 1.0, (0.0, 0.0), {"*": VectorDirichlet(components=(2,))})
+    for kind, name in ((VectorDirichlet, "value of VectorDirichlet"), (Traction, "traction")):
+        conditions = {"x0-": kind((torch.nan, 0.0)), "*": VectorDirichlet()}
+        with pytest.raises(UsageError, match=f"the {name} on 'x0-' is not finite"):
+            elasticity_system(space, 1.0, 1.0, (0.0, 0.0), conditions)
     with pytest.raises(UsageError, match="VectorDirichlet or Traction"):
         elasticity_system(space, 1.0, 1.0, (0.0, 0.0), {"*": 1.0})
     with pytest.raises(UsageError, match="ν < 1/2"):

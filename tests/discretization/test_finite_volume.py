@@ -246,6 +246,8 @@ FAULTS = [
     ({"grid": Grid.unit((4, 4), periodic=True)}, "periodic"),
     ({"grid": Grid.unit((4, 4), location="node")}, "cell-centred"),
     ({"a": -1.0}, "positive"),
+    ({"boundary": {**walls(2), "x0-": Neumann(lambda x: 1 / x[:, 0])}}, "the value of Neumann on 'x0-' is inf, not finite, at 4"),
+    ({"boundary": {**walls(2), "x1+": Robin(float("nan"))}}, r"the coefficient of Robin on 'x1\+' is nan"),
     ({"a": torch.ones(3, 4)}, r"a has shape \(3, 4\); expected a number or \(4, 4\)"),
     ({"velocity": torch.ones(4, 4)}, r"velocity must be real \(4, 4, 2\)"),
     ({"velocity": lambda x: x[:, 0]}, "velocity must return"),

@@ -1,11 +1,28 @@
 """What every domain asks of its points, and names that keep two holes apart."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry import Annulus, Ball, Box, Polygon, StarShaped, TriSurface, mesh_domain
+from pdeflow.geometry import (
+    Annulus,
+    Ball,
+    Box,
+    Polygon,
+    StarShaped,
+    TriSurface,
+    boundary_points,
+    interior_points,
+    mesh_domain,
+)
+from pdeflow.geometry.distmesh import distmesh
+from pdeflow.geometry.mesh.gmsh_model import mesh_polygon
+from pdeflow.problems import StarPoisson
+from pdeflow.problems.elliptic import box_mesh
+from pdeflow.problems.slotted_plate import plate_mesh
 
 TETRAHEDRON = TriSurface(
     torch.tensor([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1.0]], dtype=torch.float64),
@@ -60,3 +77,40 @@ def test_a_polygon_with_short_edges_is_meshed_at_the_size_that_was_asked_for():
     assert 3 < cells[1] / cells[0] < 5
     with pytest.raises(UsageError, match="must be a number"):
         mesh_domain(disk, (8, 8))
+
+
+@pytest.mark.parametrize("h", [0, -0.1, np.nan, np.inf, "0.1", None, True])
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda h: mesh_domain(Box.unit(1), h),
+        lambda h: mesh_domain(Box.unit(2), h, "gmsh"),
+        lambda h: mesh_domain(Box.unit(2), h, "distmesh"),
+        lambda h: mesh_domain(Box.unit(3), h),
+        lambda h: distmesh(Ball((0.0, 0.0), 1.0), h),
+        lambda h: mesh_polygon([TRIANGLE.vertices], h),
+        lambda h: Ball((0.0, 0.0), 1.0).redistance(h),
+        lambda h: StarPoisson().layout(StarPoisson().sample(torch.Generator()), h),
+        lambda h: plate_mesh(h),
+        lambda h: box_mesh(Box.unit(2), h),
+    ],
+)
+def test_a_mesh_size_is_a_positive_number_everywhere(use, h):
+    with pytest.raises(UsageError, match=r"mesh size must be (a number|positive and finite), got"):
+        use(h)
+
+
+@pytest.mark.parametrize("domain", DOMAINS, ids=lambda domain: type(domain).__name__)
+@pytest.mark.parametrize("method", ["random", "sobol"])
+def test_a_seed_is_no_generator(domain, method):
+    sets = (partial(interior_points, domain), partial(boundary_points, domain))
+    for draw in (domain.sample_interior, domain.sample_boundary, *sets):
+        with pytest.raises(UsageError, match=r"torch\.Generator, got int 7; make one by .*manual_seed\(7\) or pdeflow\.seeds"):
+            draw(50, method=method, generator=7)
+
+
+@pytest.mark.parametrize("backend", ["gmsh", "distmesh"])
+def test_tags_of_a_mesh_come_in_the_order_of_the_domain(backend):
+    square = Polygon([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], edge_tags={"z": [2], "a": [0, 1], "m": [3]})
+    for domain in (Box.unit(2), square):
+        assert tuple(mesh_domain(domain, 0.3, backend).facet_tags) == domain.tags

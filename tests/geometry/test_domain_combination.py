@@ -88,6 +88,45 @@ def test_foot_points_of_a_level_set_are_orthogonal_and_close_to_the_nearest():
     assert float(((found.distance - near) < 1e-2).double().mean()) > 0.95
 
 
+HOLE = Ball((0.5, 0.5), 0.2, tag="hole")
+BITE = Ball((1.0, 0.5), 0.25, tag="bite")  # centred on a side: half of it is cut off
+ARC = math.pi * 0.25
+LENGTHS = {  # domain: (domain, length of every part)
+    "hole": (Box.unit(2) - HOLE, {"x0-": 1.0, "x0+": 1.0, "x1-": 1.0, "x1+": 1.0, "hole": 2 * math.pi * 0.2}),
+    "bite": (Box.unit(2) - BITE, {"x0-": 1.0, "x0+": 0.5, "x1-": 1.0, "x1+": 1.0, "bite": ARC}),
+    "knob": (Box.unit(2) | BITE, {"x0-": 1.0, "x0+": 0.5, "x1-": 1.0, "x1+": 1.0, "bite": ARC}),
+    "half": (BITE & Box.unit(2), {"bite": ARC, "x0-": 0.0, "x0+": 0.5, "x1-": 0.0, "x1+": 0.0}),
+}
+
+
+@pytest.mark.parametrize("h", [None, 0.01])
+@pytest.mark.parametrize("name", LENGTHS)
+def test_every_part_of_a_combination_has_its_own_length_and_points(name, h):
+    domain, lengths = LENGTHS[name]
+    domain = domain if h is None else domain.redistance(h)
+    assert set(domain.tags) == set(lengths)
+    for tag, length in lengths.items():
+        assert domain.boundary_measure(tag) == pytest.approx(length, abs=0.02)
+        if length:
+            x = domain.sample_boundary(500, tag, generator=torch.Generator().manual_seed(0))
+            assert float((domain.project(x).tag == domain.tags.index(tag)).double().mean()) > 0.97
+    assert domain.boundary_measure() == pytest.approx(sum(lengths.values()), rel=0.01)
+
+
+def test_moving_keeps_the_parts_of_a_redistanced_domain():
+    domain = (Box.unit(2) - HOLE).redistance(0.01).rotate(0.3).scale(2.0)
+    assert domain.boundary_measure("hole") == pytest.approx(0.8 * math.pi, rel=1e-3)
+
+
+class TwoNames(SdfDomain):
+    """A level set that claims two boundary parts and cannot tell them apart."""
+
+    tags = ("a", "b")
+
+    def __init__(self):
+        super().__init__(lambda x: x.norm(dim=1) - 1, ((-1, 1), (-1, 1)))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -101,7 +140,10 @@ def test_foot_points_of_a_level_set_are_orthogonal_and_close_to_the_nearest():
             "unknown boundary tag 'x9'",
         ),
         (lambda: (~Box.unit(2)).redistance(0.1), "bounded 2-D"),
-        (lambda: LEVEL_SET.redistance(0.0), "h > 0"),
+        (lambda: LEVEL_SET.redistance(0.0), "must be positive"),
+        (lambda: LEVEL_SET.redistance(1e-5), "at most 8388608 cells"),
+        (lambda: TwoNames().boundary_measure("a"), "measures its whole boundary only"),
+        (lambda: TwoNames().sample_boundary(3, "a", generator=torch.Generator()), "samples its whole boundary only"),
         (
             lambda: (Box.unit(2) | SdfDomain(lambda x: x[:, 0], ((0, 1), (0, 1)))).distance_lower_bound(
                 torch.zeros(1, 2)

@@ -10,6 +10,7 @@ import skfem
 import torch
 from mesh_cases import TYPES, assert_same, named_box
 
+from pdeflow.discretization import FEMSpace
 from pdeflow.errors import DataError, UsageError
 from pdeflow.geometry.mesh import Mesh
 
@@ -113,8 +114,35 @@ def test_fields_are_written_for_paraview(tmp_path):
     np.testing.assert_array_equal(back.point_data["velocity"][:, :2], velocity)
     assert back.point_data["velocity"].shape == (mesh.n_points, 3)
     np.testing.assert_array_equal(back.cell_data["energy"][0], energy)
-    assert set(back.cell_data) >= {"cell:left", "facet:x0-"}
+    np.testing.assert_array_equal(back.cell_data["energy"][1], energy[mesh.facet_cells[back_facets(mesh, back), 0]])
     assert_same(Mesh.load(path), mesh)
+
+
+def back_facets(mesh, back):
+    """Ids of the facets in the second block of cells of a file, found by their end points."""
+    ids = {tuple(ends): i for i, ends in enumerate(mesh.facets.tolist())}
+    return [ids[tuple(sorted(ends))] for ends in back.cells[1].data.tolist()]
+
+
+def test_vtu_shows_each_named_facet_as_a_cell_with_one_array_of_0_and_1_per_name(tmp_path):
+    mesh = named_box("tri").tag_facets({"inflow": lambda m: m[:, 0] == 0})
+    back = meshio.read(mesh.save(tmp_path / "m.vtu"))
+    assert [(block.type, len(block.data)) for block in back.cells] == [("triangle", 40), ("line", 18)]
+    facets = torch.tensor(back_facets(mesh, back))
+    for name, ids in mesh.facet_tags.items():
+        inner, on = back.cell_data[f"facet:{name}"]
+        assert not inner.any()
+        np.testing.assert_array_equal(on == 1, torch.isin(facets, ids))
+    np.testing.assert_array_equal(np.flatnonzero(back.cell_data["cell:left"][0]), mesh.cell_tags["left"])
+
+
+def test_values_of_p2_are_told_where_those_at_the_vertices_are(tmp_path):
+    mesh = named_box("tri")
+    space = FEMSpace(mesh, "P2")
+    with pytest.raises(UsageError, match=r"must have 30 values, got .*values\[: mesh\.n_points\]"):
+        mesh.save(tmp_path / "u.vtu", {"u": space.points[:, 0]})
+    assert torch.equal(space.points[: mesh.n_points], mesh.points)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -198,8 +226,19 @@ def test_missing_files_folders_and_formats_are_usage_errors(tmp_path):
     (tmp_path / "m.xyz1").write_text("")
     with pytest.raises(UsageError, match=r"unknown mesh format '\.xyz1'"):
         Mesh.load(tmp_path / "m.xyz1")
-    with pytest.raises(UsageError, match=r"meshio cannot write this mesh as '\.xyz1'"):
-        named_box("tri").save(tmp_path / "n.xyz1")
+    for name in ("n.xyz1", "n"):
+        with pytest.raises(UsageError, match=r"unknown mesh format .* must be \.npz, \.h5, \.msh, \.vtu, or .*\.vtk") as caught:
+            named_box("tri").save(tmp_path / name)
+        assert str(tmp_path / name) in str(caught.value)
+    with pytest.raises(UsageError, match=r"meshio cannot write .*/n\.f3grid") as caught:
+        named_box("line").save(tmp_path / "n.f3grid")
+    assert "partial" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.xyz1"]
+
+
+def test_formats_of_two_files_write_both(tmp_path):
+    named_box("tet").save(tmp_path / "m.node")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.ele", "m.node"]
 
 
 def test_gmsh_files_lose_unused_points_and_clockwise_cells(tmp_path):

@@ -1,5 +1,6 @@
 import itertools
 import math
+import pickle
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from pdeflow.discretization import space_on
 from pdeflow.errors import UsageError
 from pdeflow.geometry import Annulus, Box, Grid
 from pdeflow.problems import Darcy, Elliptic, Instance, LogNormalDarcy, Manufactured, Poisson
-from pdeflow.problems.instance import At
+from pdeflow.problems.instance import At, Function
 from pdeflow.random_fields import field_amplitudes, gaussian_random_field
 
 
@@ -110,5 +111,12 @@ def test_wrong_resolutions_and_fields_are_told_what_to_do():
     instance = problem.sample(seeds.generator(0, seeds.INPUTS, 0))
     with pytest.raises(UsageError, match=r"Ring lives on a mesh; give a mesh size, e\.g\. h: 0\.1"):
         problem.layout(instance, (16, 16))
+    instance = Instance({"a": Function(lambda x: x[:, 0])}, {"rate": 2.0})
+    with pytest.raises(UsageError, match="no scalar 'speed'; it has rate"):
+        instance.scalars["speed"]
+    with pytest.raises(UsageError, match="no field 'b'; it has a"):
+        instance.fields["b"]
+    with pytest.raises(UsageError, match="no scalar 'x'; it has none"):
+        pickle.loads(pickle.dumps(Instance({}))).scalars["x"]
     with pytest.raises(UsageError, match="no field 'b'; it has a"):
         At(instance, torch.zeros(1, 2, dtype=torch.float64))("b")

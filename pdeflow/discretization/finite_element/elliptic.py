@@ -49,8 +49,8 @@ def elliptic_system(
         System of all degrees of freedom; Dirichlet ones are eliminated symmetrically.
 
     Raises:
-        UsageError: If a tag or shape does not fit, a is not positive, facets have no condition, a condition is
-            Periodic, or convection meets Neumann conditions only (its null space differs from its adjoint's).
+        UsageError: If a tag or shape does not fit, data are not finite, a is not positive, facets have no condition, a
+            condition is Periodic, or convection meets Neumann conditions only (its null space differs from its adjoint's).
 
     Reference: Ern and Guermond (2004), eq. (3.6)-(3.15).
     """
@@ -117,13 +117,12 @@ class _Form:
         reaction: Coefficient | None,
     ):
         self.space = space
-        conditions = list(boundary.values())
         for tag, condition in boundary.items():
             if not isinstance(condition, Dirichlet | Neumann | Robin):
                 raise UsageError(
                     f"the condition of '{tag}' is {type(condition).__name__}; finite elements take Dirichlet, Neumann, Robin"
                 )
-        parts = list(zip(space.facet_sets(tuple(boundary)), conditions, strict=True))
+        parts = list(zip(space.facet_sets(tuple(boundary)), boundary.items(), strict=True))
         diffusion = space.diffusion(a)
         local = local_stiffness(space, diffusion)
         self.non_negative, self.anchored = not np.iscomplexobj(diffusion), False
@@ -136,21 +135,24 @@ class _Form:
             self.data = self.data + space.pattern.fill(
                 local_convection(space, space.vector_values(velocity, "the velocity"))
             )
-        for ids, condition in parts:
+        for ids, (tag, condition) in parts:
             if isinstance(condition, Neumann | Robin) and len(ids):
-                self._add_natural(space.facets(ids), condition)
-        prescribed = [(space.facet_dofs(ids), c.value) for ids, c in parts if isinstance(c, Dirichlet)]
-        self.dofs, self.values = first_wins([(d, _at(v, space.points[d])) for d, v in prescribed])
+                self._add_natural(space.facets(ids), condition, tag)
+        prescribed = [(space.facet_dofs(ids), c.value, tag) for ids, (tag, c) in parts if isinstance(c, Dirichlet)]
+        self.dofs, self.values = first_wins(
+            [(d, _at(v, space.points[d], f"the value of Dirichlet on '{tag}'")) for d, v, tag in prescribed]
+        )
         self.anchored |= self.dofs.size > 0
 
-    def _add_natural(self, facets: FacetTables, condition: Neumann | Robin) -> None:
+    def _add_natural(self, facets: FacetTables, condition: Neumann | Robin, tag: str) -> None:
         """Add the boundary integrals of Neumann and Robin facets."""
         dofs = self.space.dofs[facets.cells]
         shape, x = facets.weights.shape, facets.points.reshape(-1, self.space.dim)
-        flux = _at(condition.value, x).reshape(shape)
+        of = f"of {type(condition).__name__} on '{tag}'"
+        flux = _at(condition.value, x, f"the value {of}").reshape(shape)
         self.b = self.b + accumulate(dofs, facets.local_load(flux), self.space.n)
         if isinstance(condition, Robin):
-            alpha = _at(condition.coefficient, x).reshape(shape)
+            alpha = _at(condition.coefficient, x, f"the coefficient {of}").reshape(shape)
             self.data = self.data + self.space.pattern.fill(facets.local_mass(alpha), facets.cells)
             self._judge(alpha)
 
@@ -170,17 +172,13 @@ class _Form:
         return True if self.non_negative else None
 
 
-def _at(value: Value, x: torch.Tensor) -> np.ndarray:
+def _at(value: Value, x: torch.Tensor, name: str) -> np.ndarray:
     """Evaluate boundary data at points (n, d) as an array (n,).
 
     Raises:
-        UsageError: If the shape does not fit.
+        UsageError: If the shape does not fit, or a value is not finite.
     """
-    try:
-        values = values_at(value, x)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    return values.detach().resolve_conj().numpy()
+    return values_at(value, x, name).detach().resolve_conj().numpy()
 
 
 def _complex_valued(values: np.ndarray) -> bool:

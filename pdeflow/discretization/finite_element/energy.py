@@ -53,18 +53,22 @@ def energy(
     if reaction is not None:
         density = density + 0.5 * values_at_points(reaction, x, [()], "the reaction c") * value**2
     total = (weights * density).sum((-2, -1))
-    for ids, condition in zip(space.facet_sets(tuple(boundary)), boundary.values(), strict=True):
+    for ids, (tag, condition) in zip(space.facet_sets(tuple(boundary)), boundary.items(), strict=True):
         if isinstance(condition, Neumann | Robin) and len(ids):
-            total = total + _boundary_energy(space, u, space.facets(ids), condition)
+            total = total + _boundary_energy(space, u, space.facets(ids), condition, tag)
     return total
 
 
-def _boundary_energy(space: FEMSpace, u: Tensor, facets: FacetTables, condition: Neumann | Robin) -> Tensor:
+def _boundary_energy(
+    space: FEMSpace, u: Tensor, facets: FacetTables, condition: Neumann | Robin, tag: str
+) -> Tensor:
     """Integrate ½ α u² − g u over the facets of a Neumann (α = 0) or Robin condition."""
     dofs = torch.from_numpy(space.dofs[facets.cells])  # (F, k)
     trace = torch.einsum("...fk,frk->...fr", u[..., dofs].double(), torch.from_numpy(facets.values))
     x, weights = facets.points.reshape(-1, space.dim), torch.from_numpy(facets.weights)
-    density = -values_at(condition.value, x).reshape(weights.shape) * trace
+    of = f"of {type(condition).__name__} on '{tag}'"
+    density = -values_at(condition.value, x, f"the value {of}").reshape(weights.shape) * trace
     if isinstance(condition, Robin):
-        density = density + 0.5 * values_at(condition.coefficient, x).reshape(weights.shape) * trace**2
+        factor = values_at(condition.coefficient, x, f"the coefficient {of}").reshape(weights.shape)
+        density = density + 0.5 * factor * trace**2
     return (weights * density).sum((-2, -1))

@@ -59,13 +59,13 @@ def traction_load(space: VectorSpace, boundary: VectorBoundary) -> np.ndarray:
         boundary: Condition of each facet tag.
 
     Raises:
-        UsageError: If a tag or a shape does not fit, or facets have no condition.
+        UsageError: If a tag or a shape does not fit, data are not finite, or facets have no condition.
     """
     b = np.zeros(space.n)
-    for ids, condition in _parts(space, boundary):
+    for ids, tag, condition in _parts(space, boundary):
         if isinstance(condition, Traction) and condition.value is not None and len(ids):
             facets = space.scalar.facets(ids)
-            t = at_points(condition.value, facets.points, [(space.dim,)], "the traction")
+            t = at_points(condition.value, facets.points, [(space.dim,)], f"the traction on '{tag}'")
             local = np.einsum("fre,frk->fke", facets.weights[:, :, None] * t, facets.values)
             b += accumulate(space.dofs[facets.cells], local, space.n)
     return b
@@ -79,10 +79,10 @@ def prescribed_values(space: VectorSpace, boundary: VectorBoundary) -> tuple[np.
         boundary: Condition of each facet tag.
 
     Raises:
-        UsageError: If a tag, a component or a shape does not fit, or facets have no condition.
+        UsageError: If a tag, a component or a shape does not fit, data are not finite, or facets have no condition.
     """
     found = []
-    for ids, condition in _parts(space, boundary):
+    for ids, tag, condition in _parts(space, boundary):
         if isinstance(condition, VectorDirichlet) and len(ids):
             nodes = space.scalar.facet_dofs(ids)
             components = _components(condition, space.dim)
@@ -90,7 +90,7 @@ def prescribed_values(space: VectorSpace, boundary: VectorBoundary) -> tuple[np.
             value = zero if condition.value is None else condition.value
             x = space.scalar.points[nodes][:, None]
             values = np.broadcast_to(
-                at_points(value, x, [(space.dim,)], "the boundary value"), (len(nodes), 1, space.dim)
+                at_points(value, x, [(space.dim,)], f"the value of VectorDirichlet on '{tag}'"), (len(nodes), 1, space.dim)
             )
             found.append(
                 ((nodes[:, None] * space.dim + components).ravel(), values[:, 0, components].ravel())
@@ -105,10 +105,11 @@ def _components(condition: VectorDirichlet, dim: int) -> np.ndarray:
     return np.array(list(chosen), dtype=np.int64)
 
 
-def _parts(space: VectorSpace, boundary: VectorBoundary) -> list[tuple[np.ndarray, VectorCondition]]:
+def _parts(space: VectorSpace, boundary: VectorBoundary) -> list[tuple[np.ndarray, str, VectorCondition]]:
     for tag, condition in boundary.items():
         if not isinstance(condition, VectorDirichlet | Traction):
             raise UsageError(
                 f"the condition of '{tag}' is {type(condition).__name__}; vector fields take VectorDirichlet or Traction"
             )
-    return list(zip(space.scalar.facet_sets(tuple(boundary)), boundary.values(), strict=True))
+    sets = space.scalar.facet_sets(tuple(boundary))
+    return [(ids, tag, condition) for ids, (tag, condition) in zip(sets, boundary.items(), strict=True)]

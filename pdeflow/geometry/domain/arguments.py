@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,6 +32,40 @@ def check_points(x: Tensor, dim: int) -> Tensor:
         bad = int((~finite.all(dim=1)).nonzero()[0])
         raise UsageError(f"point {bad} is not finite: {x[bad].tolist()}")
     return x
+
+
+def mesh_size(h: Any) -> float:
+    """Return a mesh size as a float.
+
+    Args:
+        h: Length of an edge, in length units.
+
+    Raises:
+        UsageError: If it is no number, or not positive and finite.
+    """
+    if isinstance(h, bool) or not isinstance(h, Real):
+        raise UsageError(f"the mesh size must be a number, got {h!r}; pass the length of an edge, e.g. 0.1")
+    if not 0 < float(h) < math.inf:
+        raise UsageError(f"the mesh size must be positive and finite, got {h}; pass the length of an edge, e.g. 0.1")
+    return float(h)
+
+
+def check_generator(generator: Any) -> torch.Generator:
+    """Return the source of randomness as it is.
+
+    Args:
+        generator: A torch generator.
+
+    Raises:
+        UsageError: If it is something else, such as a seed.
+    """
+    if not isinstance(generator, torch.Generator):
+        seed = generator if isinstance(generator, int) and not isinstance(generator, bool) and generator >= 0 else 0
+        raise UsageError(
+            f"generator must be a torch.Generator, got {type(generator).__name__} {generator!r}; make one by "
+            f"torch.Generator().manual_seed({seed}) or pdeflow.seeds.generator({seed}, pdeflow.seeds.GEOMETRY, 0)"
+        )
+    return generator
 
 
 def vector(values: Sequence[float] | None, dim: int) -> Tensor:

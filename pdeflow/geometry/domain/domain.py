@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry.domain import implicit
+from pdeflow.geometry.domain import arguments, implicit
 from pdeflow.geometry.domain.arguments import check_points, rays, rotation_matrix, tag_ids, vector
 from pdeflow.geometry.domain.draw import Bounds, Method, cube_stream, in_bounds, reject
 from pdeflow.geometry.domain.protocol import Operations
@@ -128,11 +128,12 @@ class Domain(ABC):
         return self._closest(self._checked(x), tag_ids(tags, self.tags))
 
     def _closest(self, x: Tensor, ids: list[int]) -> Projection:
-        if len(ids) == len(self.tags):
-            return self.project(x)
-        raise UsageError(
-            f"{type(self).__name__} finds closest points on its whole boundary only; leave out tags"
-        )
+        self._whole(ids, "finds closest points on")
+        return self.project(x)
+
+    def _whole(self, ids: list[int], does: str) -> None:
+        if len(ids) != len(self.tags):
+            raise UsageError(f"{type(self).__name__} {does} its whole boundary only; leave out tags")
 
     def intersect(self, x: Tensor, direction: Tensor, tmax: float = math.inf) -> Hit:
         """Follow rays to the first boundary point ahead; the start itself does not count.
@@ -161,11 +162,12 @@ class Domain(ABC):
             tag: Name of the part; all if None.
 
         Raises:
-            UsageError: If the tag is unknown.
+            UsageError: If the tag is unknown, or this shape cannot tell its parts apart.
         """
         return self._boundary_measure(tag_ids(tag, self.tags))
 
     def _boundary_measure(self, ids: list[int]) -> float:
+        self._whole(ids, "measures")
         return implicit.boundary_measure(self)
 
     def sample_interior(self, count: int, method: Method = "random", *, generator: torch.Generator) -> Tensor:
@@ -180,9 +182,9 @@ class Domain(ABC):
             Points, shape (n, d), float64.
 
         Raises:
-            UsageError: If Ω is unbounded, or fills less than 1e-4 of its bounds.
+            UsageError: If Ω is unbounded, fills less than 1e-4 of its bounds, or the generator is a seed.
         """
-        return self._interior(count, method, generator)
+        return self._interior(count, method, arguments.check_generator(generator))
 
     def _interior(self, count: int, method: Method, generator: torch.Generator) -> Tensor:
         draw = cube_stream(self.dim, method, generator)
@@ -210,11 +212,12 @@ class Domain(ABC):
             Points, shape (n, d), float64.
 
         Raises:
-            UsageError: If a tag is unknown, or the boundary is unbounded or empty.
+            UsageError: If a tag is unknown, the boundary is unbounded or empty, or this shape cannot tell its parts apart.
         """
-        return self._boundary(count, tag_ids(tags, self.tags), method, generator)
+        return self._boundary(count, tag_ids(tags, self.tags), method, arguments.check_generator(generator))
 
     def _boundary(self, count: int, ids: list[int], method: Method, generator: torch.Generator) -> Tensor:
+        self._whole(ids, "samples")
         return implicit.sample_boundary(self, count, method, generator)
 
     def __or__(self, other: Domain) -> Domain:
@@ -286,7 +289,7 @@ class Domain(ABC):
         Raises:
             UsageError: If Ω is not 2-D, unbounded, or without boundary at this width.
         """
-        return self.operations.redistanced(self, float(h))
+        return self.operations.redistanced(self, arguments.mesh_size(h))
 
     def _windowed(self, bounds: Bounds) -> Domain:
         """Return Ω with a finite boundary near the bounds; half-spaces override this."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
+from pdeflow.geometry.domain.arguments import check_generator
 
 Method = Literal["random", "sobol"]
 Bounds = tuple[tuple[float, float], ...]
@@ -27,8 +28,9 @@ def cube_stream(dim: int, method: Method, generator: torch.Generator) -> Callabl
         generator: Source of randomness.
 
     Raises:
-        UsageError: If the method is unknown or Sobol points do not exist in this dimension.
+        UsageError: If the method is unknown, the generator is none, or Sobol points do not exist in this dimension.
     """
+    check_generator(generator)
     if method == "random":
         return lambda count: torch.rand(count, dim, generator=generator, dtype=torch.float64)
     if method != "sobol":

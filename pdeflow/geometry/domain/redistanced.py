@@ -16,7 +16,7 @@ from torch import Tensor
 from pdeflow.errors import UsageError
 from pdeflow.geometry.candidates import CandidateGrid
 from pdeflow.geometry.domain.domain import Domain
-from pdeflow.geometry.domain.draw import Bounds
+from pdeflow.geometry.domain.draw import Bounds, Method, cube, pieces
 from pdeflow.geometry.domain.results import Hit, Projection, hit
 from pdeflow.geometry.segments import first_crossing, segment_table
 
@@ -102,6 +102,28 @@ class Redistanced(Domain):
     def candidates(self) -> CandidateGrid:
         """Candidate lists of the segments."""
         return CandidateGrid.build(self.table)
+
+    @cached_property
+    def segment_tag(self) -> Tensor:
+        """Number of the original's boundary part that each segment's midpoint is closest to, shape (m,), int64."""
+        middle = self.table[:2] + 0.5 * self.table[2:4]
+        return self.original.project(middle.T.contiguous()).tag.detach().long()
+
+    def _segments(self, ids: list[int]) -> Tensor:
+        return torch.isin(self.segment_tag, torch.tensor(ids)).nonzero()[:, 0]
+
+    def _boundary_measure(self, ids: list[int]) -> float:
+        """Return the length of the segments of some parts: error O(h²), and O(h) at each corner."""
+        return float(self.table[2:4, self._segments(ids)].norm(dim=0).sum())
+
+    def _boundary(self, count: int, ids: list[int], method: Method, generator: torch.Generator) -> Tensor:
+        """Draw points of the segments of some parts, uniformly by length."""
+        start, edge = self.table[:4, self._segments(ids)].split(2)
+        if not edge.shape[1]:
+            names = ", ".join(self.tags[i] for i in ids)
+            raise UsageError(f"no boundary {names} shows at h = {self.h}; lower h")
+        k, t = pieces(cube(count, 1, method, generator)[:, 0], edge.norm(dim=0))
+        return (start[:, k] + t * edge[:, k]).T.contiguous()
 
     def sdf(self, x: Tensor) -> Tensor:
         """Return the signed distance to the segments, shape (n,); the sign is the original's.

@@ -6,12 +6,14 @@ import os
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from pdeflow.errors import DataError, UsageError
 from pdeflow.geometry.mesh import io_hdf5, io_meshio
+from pdeflow.geometry.mesh.meshio_names import names_style
 from pdeflow.geometry.mesh.protocol import AnyMesh, MeshLike
 from pdeflow.geometry.mesh.repair import oriented, without_unused_points
 from pdeflow.geometry.mesh.validation import validate
@@ -30,7 +32,8 @@ def save(
     Args:
         mesh: The mesh.
         path: The suffix chooses the format: .npz and .h5 (everything, no fields), .msh (Gmsh 2.2 text, names as
-            physical groups), .vtu for ParaView (names as integer cell data), or another format of meshio.
+            physical groups), .vtu for ParaView (named facets as cells, names as 0/1 cell data), or another format of
+            meshio.
         point_data: Named values at the points, shape (n,) or (n, c).
         cell_data: Named values in the cells, shape (m,) or (m, c).
 
@@ -51,8 +54,9 @@ def save(
             target, lambda aside: _save_npz(mesh, aside) if suffix == ".npz" else _save_h5(mesh, aside)
         )
     else:
-        other = io_meshio.to_meshio(mesh, point_data, cell_data, io_meshio.names_style(suffix))
-        _write_aside(target, lambda aside: io_meshio.write(other, aside))
+        io_meshio.check_writable(target)
+        other = io_meshio.to_meshio(mesh, point_data, cell_data, names_style(suffix))
+        _write_aside(target, lambda aside: io_meshio.write(other, aside, target))
     return target
 
 
@@ -89,13 +93,11 @@ def load(kind: type[AnyMesh], path: str | os.PathLike[str]) -> AnyMesh:
 
 
 def _write_aside(target: Path, write: Callable[[Path], None]) -> None:
-    """Write to a neighbouring name with the same suffix, then rename."""
-    aside = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
-    try:
-        write(aside)
-        os.replace(aside, target)
-    finally:
-        aside.unlink(missing_ok=True)
+    """Write into a folder beside the target, then move what was written (some formats have two files) into place."""
+    with TemporaryDirectory(prefix=f".{target.stem}.", suffix=".partial", dir=target.parent) as folder:
+        write(Path(folder) / target.name)
+        for part in sorted(Path(folder).iterdir(), key=lambda part: part.name == target.name):
+            os.replace(part, target.with_name(part.name))
 
 
 def _save_npz(mesh: MeshLike, path: Path) -> None:

@@ -83,12 +83,12 @@ def _gmsh() -> Any:
 def _names_of_sides(
     outlines: Sequence[np.ndarray], h: float, tags: Sequence[str | Sequence[str]] | None
 ) -> list[list[str]]:
-    if not h > 0 or not outlines:
-        raise UsageError(
-            f"the mesh size must be positive and a loop be given, got {h} and {len(outlines)} loops"
-        )
-    from pdeflow.geometry.domain.polygon_check import check_loops  # the domains build on meshes
+    from pdeflow.geometry.domain.arguments import mesh_size  # the domains build on meshes
+    from pdeflow.geometry.domain.polygon_check import check_loops
 
+    mesh_size(h)
+    if not outlines:
+        raise UsageError("a polygon needs at least one loop of vertices, got none")
     check_loops([torch.from_numpy(outline) for outline in outlines])  # Gmsh may hang on crossing sides
     chosen = tags if tags is not None else ["outer", *(f"hole{i}" for i in range(len(outlines) - 1))]
     if len(chosen) != len(outlines):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.geometry.domain.arguments import tag_ids
+from pdeflow.geometry.domain.arguments import check_generator, tag_ids
 from pdeflow.geometry.domain.domain import Domain
 from pdeflow.geometry.domain.draw import Method, cube, cube_stream, reject
 from pdeflow.geometry.meshed_domain import MeshDomain
@@ -216,7 +216,7 @@ class SpaceTime:
 
 def _strata(count: int, generator: torch.Generator) -> Tensor:
     """Return one uniform number in each of n equal parts of (0, 1), in random order (Latin hypercube)."""
-    place = torch.rand(count, generator=generator, dtype=torch.float64)
+    place = torch.rand(count, generator=check_generator(generator), dtype=torch.float64)
     return (torch.randperm(count, generator=generator) + place) / count
 
 
