@@ -6,6 +6,7 @@ pairs (a, u).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from pdeflow.geometry import Grid
 from pdeflow.losses import RelativeL2
 from pdeflow.problems import Problem
 from pdeflow.tasks.accuracy import field_errors
+from pdeflow.tasks.coarsening import coarser, coarser_shape
 from pdeflow.tasks.configure import configure
 
 Batch = dict[str, Tensor]
@@ -36,6 +38,9 @@ class OperatorLearning(LightningModule):
         lr_scheduler: {"class_path", "init_args"} or a callable from an optimizer to a scheduler, which steps
             once per optimizer step; None is WarmupCosine over the whole training.
         problem: The PDE behind the data, kept for evaluation.
+        coarsen: Training steps take turns on grids with cells so many times as wide as the data's; [1, 2] trains on
+            two resolutions. Validation and test are on the data's grid.
+        compile_network: Whether torch.compile translates the network first: faster steps after a minute's wait.
 
     Attributes:
         monitor: The metric that selects the best checkpoint.
@@ -50,11 +55,14 @@ class OperatorLearning(LightningModule):
         optimizer: Any = None,
         lr_scheduler: Any = None,
         problem: Problem | None = None,
+        coarsen: Sequence[int] = (1,),
+        compile_network: bool = False,
     ) -> None:
         super().__init__()
         self.network, self.problem = network, problem
         self.loss = RelativeL2() if loss is None else loss
         self.optimizer, self.lr_scheduler = optimizer or ADAMW, lr_scheduler or COSINE
+        self.coarsen, self.compile_network = tuple(coarsen) or (1,), compile_network
 
     def setup(self, stage: str) -> None:
         """Check that data and network fit, and fit the normalisers, before the first step.
@@ -76,11 +84,15 @@ class OperatorLearning(LightningModule):
         a, u = self.data.training_fields()
         check_training_fields(a, u)
         try:
-            getattr(self.network, "check_grid", lambda shape: None)(self.grid.shape)
+            for factor in self.coarsen:
+                shape = coarser_shape(self.grid, factor)
+                getattr(self.network, "check_grid", lambda shape: None)(shape)
             getattr(self.network, "fit_normalizers", lambda a, u: None)(a, u)
         except ValueError as error:
             raise UsageError(f"{type(self.network).__name__} does not fit the data: {error}") from error
         check_prediction(self.network, a[:1], u[:1])
+        if self.compile_network:
+            self.network.compile()
 
     @property
     def data(self) -> Any:
@@ -102,7 +114,9 @@ class OperatorLearning(LightningModule):
         Raises:
             UsageError: If the loss is not finite; names the step and the samples.
         """
-        loss = self.loss(self.network(batch["a"]), batch["u"])
+        factor = self.coarsen[self.global_step % len(self.coarsen)]
+        a, u = (coarser(batch[name], self.grid, factor) for name in ("a", "u"))
+        loss = self.loss(self.network(a), u)
         if not torch.isfinite(loss):
             raise UsageError(
                 f"the loss is {loss.item()} at step {self.global_step}, samples {batch['index'].tolist()}; "

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from torch import nn
 
 from pdeflow.errors import DataError, UsageError
@@ -144,3 +144,42 @@ def test_a_loss_that_is_not_finite_names_step_and_samples(make_trainer, fields):
 
     with pytest.raises(UsageError, match=r"nan at step 2, samples \[\d+, \d+, \d+, \d+, \d+\]; lower"):
         make_trainer(max_epochs=1).fit(task(loss=Diverges()), fields)
+
+
+def test_training_takes_turns_on_the_wanted_resolutions(make_trainer, make_fields):
+    data, seen = make_fields(), []
+    trained = task(coarsen=[1, 2])
+    trained.network.register_forward_hook(lambda module, args, out: seen.append((module.training, args[0].shape[2:], out.shape[2:])))
+    make_trainer(max_epochs=1).fit(trained, data)
+    full = data.grid.shape
+    steps = [shape for training, shape, _ in seen if training]
+    assert steps[:4] == [full, tuple(n // 2 for n in full)] * 2
+    assert {shape for training, shape, _ in seen if not training} == {full}
+    assert all(before == after for _, before, after in seen)
+
+
+@pytest.mark.parametrize(("coarsen", "message"), [([3], "must divide"), ([8], "exceeds grid")])
+def test_a_resolution_that_does_not_fit_is_refused_before_training(make_trainer, fields, coarsen, message):
+    with pytest.raises(UsageError, match=message):
+        make_trainer(max_epochs=1).fit(task(coarsen=coarsen), fields)
+
+
+def test_the_mean_of_weights_is_kept_by_lightnings_callback(tmp_path, make_trainer, make_fields):
+    """Averages over steps need no code of ours: a callback of the settings file, and what is validated and kept is the average."""
+    averaging = EMAWeightAveraging(decay=0.9)
+    keep = ModelCheckpoint(tmp_path, save_last=True, monitor=OperatorLearning.monitor)
+    trained = task(optimizer=MUON)
+    make_trainer(max_epochs=2, callbacks=[averaging, keep], enable_checkpointing=True).fit(trained, make_fields())
+    plain = task(optimizer=MUON)
+    make_trainer(max_epochs=2).fit(plain, make_fields())
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert states_equal(state["state_dict"], trained.state_dict())
+    assert not states_equal(trained.state_dict(), plain.state_dict())
+
+
+def test_a_compiled_network_keeps_the_names_of_its_weights(make_trainer, make_fields):
+    compiled, plain = task(optimizer=MUON, compile_network=True), task(optimizer=MUON)
+    for model in (compiled, plain):
+        make_trainer(max_epochs=1).fit(model, make_fields())
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(compiled.state_dict()[name], value, atol=1e-3, rtol=1e-2)
