@@ -7,11 +7,13 @@ from typing import Any
 
 _PUBLIC = {"load": "pdeflow.run_folder", "solve": "pdeflow.linalg", "generate": "pdeflow.generation"}
 
-__all__ = ["generate", "load", "solve"]
+__all__ = ["__version__", "generate", "load", "solve"]
 
 
 def __getattr__(name: str) -> Any:
     """Import a public function on first use, so that `import pdeflow` stays instant (PEP 562)."""
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("pdeflow")
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_PUBLIC[name]), name)

@@ -39,7 +39,9 @@ def main(argv: list[str], command: str = "evaluate") -> int:
 
 
 def evaluate(run: str | Path, data: str | None = None, split: str = "test", trust: Sequence[str] = ()) -> str:
-    """Compare predictions with a dataset's solutions, estimate their errors, write RUN/evaluate and the pictures.
+    """Compare predictions with a dataset's solutions, estimate their errors, write them down and draw them.
+
+    The own test split goes to RUN/evaluate and RUN/figures, anything else to RUN/evaluate.DATA.SPLIT, so that nothing is lost.
 
     Args:
         run: RUN or RUN/STAGE.
@@ -73,10 +75,12 @@ def evaluate(run: str | Path, data: str | None = None, split: str = "test", trus
         "metrics": {name: statistics(values[name]) for name in METRICS if name in values},
         "effectivity": effectivity(values.get("effectivity")), "seconds_per_sample": seconds,
     }  # fmt: skip
-    folder = trained.stage.parent / "evaluate"
+    own = data is None and split == "test"
+    folder = trained.stage.parent / ("evaluate" if own else f"evaluate.{root.resolve().name}.{split}")
     write_json(folder / "summary.json", summary)
     write_samples(folder / "samples.csv", values)
-    pictures = draw(trained, dataset, a, u, prediction, values)
+    figures = (trained.stage.parent if own else folder) / "figures"
+    pictures = draw(figures, trained, dataset, a, u, prediction, values)
     return lines(summary) + "\n  " + ", ".join(map(str, pictures))
 
 
@@ -135,6 +139,7 @@ def write_samples(path: Path, values: dict[str, np.ndarray]) -> None:
 
 
 def draw(
+    figures: Path,
     trained: Any,
     dataset: Any,
     a: torch.Tensor,
@@ -145,6 +150,7 @@ def draw(
     """Draw predictions, error distribution, spectrum, and the error estimate of the worst sample.
 
     Args:
+        figures: Folder of the pictures.
         trained: What `load` returned.
         dataset: The data.
         a: Inputs, shape (N, C, *grid).
@@ -163,7 +169,6 @@ def draw(
         plot_spectrum,
     )  # fmt: skip
 
-    figures = trained.stage.parent / "figures"
     pictures = [plot_error_distribution(figures / "error_distribution.png", values["rel_l2"])]
     if a.ndim != 4:
         return pictures

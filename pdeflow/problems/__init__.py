@@ -5,6 +5,7 @@ from pdeflow.problems.darcy import Darcy, LogNormalDarcy
 from pdeflow.problems.elasticity import Elasticity, Hyperelasticity
 from pdeflow.problems.elliptic import Elliptic
 from pdeflow.problems.evolution import Evolution
+from pdeflow.problems.forced_vorticity import ForcedVorticity
 from pdeflow.problems.heat import Heat
 from pdeflow.problems.helmholtz import Helmholtz, SpongeHelmholtz
 from pdeflow.problems.instance import Function, Instance, StoredField
@@ -20,7 +21,7 @@ from pdeflow.problems.walk import WalkCoefficients, walk_coefficients
 
 __all__ = [
     "Answer", "Burgers", "ChebyshevPoisson", "ConvectionDiffusion", "Darcy", "Elasticity", "Elliptic",
-    "Evolution", "Function", "Heat", "Helmholtz", "Hyperelasticity", "Instance", "LogNormalDarcy",
+    "Evolution", "ForcedVorticity", "Function", "Heat", "Helmholtz", "Hyperelasticity", "Instance", "LogNormalDarcy",
     "Manufactured", "NavierStokes", "PipeFlow", "Poisson", "PolygonHeat", "Problem", "SlottedPlate",
     "SpongeHelmholtz", "StarPoisson", "StoredField", "WalkCoefficients", "walk_coefficients",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,15 @@ def test_test_on_a_run_folder_gives_the_numbers_of_evaluate(here, capsys):
     expected = summary("evaluate")["metrics"]
     for name in ("rel_l2", "rel_h1", "max_error"):
         assert float(printed[name]) == pytest.approx(expected[name]["mean"], rel=2e-5)
+
+
+def test_evaluating_something_else_keeps_the_evaluation_on_the_test_split(here, capsys):
+    run = Path("runs/tiny/latest")
+    before = {path: path.read_bytes() for path in [*run.glob("evaluate/*"), *run.glob("figures/*")] if path.is_file()}
+    assert main(["evaluate", str(run), "--split", "valid"]) == 0
+    assert "evaluate.generate.valid" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in before} == before
+    shutil.rmtree(run / "evaluate.generate.valid")
 
 
 def test_validate_repeats_the_best_metric_of_the_training(here, capsys):
