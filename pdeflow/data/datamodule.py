@@ -78,8 +78,10 @@ class PDEDataModule(LightningDataModule):
 
     @property
     def processes(self) -> int:
-        """Processes that train together."""
-        return int(getattr(self.trainer, "world_size", 1) or 1)
+        """Processes that share the samples: those that train together, unless `trainer.use_distributed_sampler` is false."""
+        connector = getattr(self.trainer, "_accelerator_connector", None)
+        shared = getattr(connector, "use_distributed_sampler", True)
+        return int(getattr(self.trainer, "world_size", 1) or 1) if shared else 1
 
     @property
     def grid(self) -> Grid:
@@ -104,7 +106,7 @@ class PDEDataModule(LightningDataModule):
         """Return shuffled batches of the training split."""
         data = self._split("train")
         part = Subset(data, range(self.n_train)) if self.n_train else data
-        rank = int(getattr(self.trainer, "global_rank", 0) or 0)
+        rank = int(getattr(self.trainer, "global_rank", 0) or 0) % self.processes
         order = EpochSampler(len(part), self.seed, self.processes, rank)
         return DataLoader(part, batch_size=self.batch_size // self.processes, sampler=order, collate_fn=_collate(data))
 

@@ -1,4 +1,15 @@
-from pdeflow.losses.lp import RelativeL2, relative_l2
-from pdeflow.losses.sobolev import RelativeH1, relative_h1
+from pdeflow.losses.distributed import DistributedRelativeL2
+from pdeflow.losses.lp import RelativeL2, RelativeLp, relative_l2, relative_lp
+from pdeflow.losses.sobolev import RelativeH1, RelativeHs, relative_h1, relative_hs
 
-__all__ = ["RelativeH1", "RelativeL2", "relative_h1", "relative_l2"]
+__all__ = [
+    "DistributedRelativeL2",
+    "RelativeH1",
+    "RelativeHs",
+    "RelativeL2",
+    "RelativeLp",
+    "relative_h1",
+    "relative_hs",
+    "relative_l2",
+    "relative_lp",
+]

@@ -1,4 +1,4 @@
-"""Relative L2 error of fields, per sample and as a training loss.
+"""Relative Lp errors of fields, per sample and as training losses.
 
 Li et al., Fourier Neural Operator, ICLR 2021, section 5: mean over samples of ‖u - v‖₂ / ‖v‖₂.
 """
@@ -22,8 +22,27 @@ def relative_l2(u: Tensor, v: Tensor) -> Tensor:
     Raises:
         ValueError: If the shapes differ or the target of a sample is zero.
     """
+    return relative_lp(u, v, 2)
+
+
+def relative_lp(u: Tensor, v: Tensor, p: float) -> Tensor:
+    """Compute ‖u - v‖_p / ‖v‖_p of each sample, over channels and points.
+
+    Args:
+        u: Prediction, shape (batch, ...).
+        v: Target, same shape.
+        p: Exponent, 1 or more; infinity is the largest absolute value.
+
+    Returns:
+        Ratios, shape (batch,), dimensionless.
+
+    Raises:
+        ValueError: If the shapes differ, p < 1 or the target of a sample is zero.
+    """
     check_pair(u, v)
-    return safe_ratio((u - v).flatten(1).norm(dim=1), v.flatten(1).norm(dim=1))
+    if not p >= 1:
+        raise ValueError(f"an Lp norm needs p >= 1, got p={p}; use 1, 2 or infinity")
+    return safe_ratio((u - v).flatten(1).norm(p, dim=1), v.flatten(1).norm(p, dim=1))
 
 
 class RelativeL2(nn.Module):
@@ -43,6 +62,27 @@ class RelativeL2(nn.Module):
             ValueError: If the shapes differ or the target of a sample is zero.
         """
         return relative_l2(prediction, target).mean()
+
+
+class RelativeLp(nn.Module):
+    """Mean over the batch of the relative Lp errors of its samples.
+
+    Args:
+        p: Exponent, 1 or more; infinity is the largest absolute value.
+
+    Raises:
+        ValueError: If p < 1.
+    """
+
+    def __init__(self, p: float = 1.0) -> None:
+        super().__init__()
+        if not p >= 1:
+            raise ValueError(f"an Lp norm needs p >= 1, got p={p}; use 1, 2 or infinity")
+        self.p = p
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Compute the loss, a scalar, of fields (batch, ...) of one shape; raises as relative_lp."""
+        return relative_lp(prediction, target, self.p).mean()
 
 
 def check_pair(u: Tensor, v: Tensor) -> None:
@@ -75,7 +115,7 @@ def safe_ratio(error: Tensor, size: Tensor) -> Tensor:
     zero = torch.nonzero(size == 0)
     if len(zero):
         raise ValueError(
-            f"target norm is 0 for sample {zero[0].item()} of the batch; a relative error "
-            "needs a non-zero target: drop the sample or use torch.nn.MSELoss"
+            f"target norm is 0 for sample {zero[0].item()} of the batch, where a relative error has no meaning; "
+            "use an absolute loss (torch.nn.MSELoss) or drop the sample"
         )
     return error / size

@@ -1,7 +1,7 @@
-"""Relative H1 error of gridded fields, with second-order differences or exact derivatives of periodic fields.
+"""Relative Sobolev errors of gridded fields: H1 by second-order differences or exact derivatives, H^s by Fourier series.
 
-Kossaifi et al., Multi-Grid Tensorized FNO, TMLR 2024, section 4.1; Li et al., Markov neural operators,
-NeurIPS 2022, eq. (8).
+Kossaifi et al., Multi-Grid Tensorized FNO, TMLR 2024, section 4.1; Li et al., Markov neural operators, NeurIPS 2022,
+eq. (8); Evans, Partial Differential Equations, 2nd ed., section 5.8.5 (H^s by Fourier transform).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pdeflow.losses.lp import check_pair, safe_ratio
 
-Derivative = Literal["difference", "spectral"]
+Derivative = Literal["fd2", "spectral"]
 
 
 def relative_h1(
@@ -24,7 +24,7 @@ def relative_h1(
     extent: Sequence[float] | None = None,
     *,
     periodic: bool = False,
-    derivative: Derivative = "difference",
+    derivative: Derivative = "fd2",
     location: Literal["cell", "node"] = "cell",
 ) -> Tensor:
     """Compute sqrt(‖e‖² + ‖∇e‖²) / sqrt(‖v‖² + ‖∇v‖²), e = u - v, of each sample.
@@ -34,7 +34,7 @@ def relative_h1(
         v: Target, same shape.
         extent: Side lengths of the box; None is the unit cube.
         periodic: Whether the fields are periodic on the box; then axes hold n points of spacing length / n.
-        derivative: "difference" (central, one-sided at ends that are not periodic, second order) or
+        derivative: "fd2" (second-order differences: central, one-sided at ends that are not periodic) or
             "spectral" (exact up to the Nyquist mode; needs periodic).
         location: Where a field that is not periodic is sampled: n cell centres (spacing length / n) or n
             nodes with both ends (spacing length / (n - 1)).
@@ -48,9 +48,9 @@ def relative_h1(
     """
     check_pair(u, v)
     lengths = _check_lengths(u, extent)
-    if derivative not in ("difference", "spectral") or (derivative == "spectral" and not periodic):
+    if derivative not in ("fd2", "spectral") or (derivative == "spectral" and not periodic):
         raise ValueError(
-            f"derivative={derivative!r} with periodic={periodic}: use 'difference', "
+            f"derivative={derivative!r} with periodic={periodic}: use 'fd2', "
             "or 'spectral' with periodic=True"
         )
     norms = [
@@ -68,7 +68,7 @@ class RelativeH1(nn.Module):
         extent: Sequence[float] | None = None,
         *,
         periodic: bool = False,
-        derivative: Derivative = "difference",
+        derivative: Derivative = "fd2",
         location: Literal["cell", "node"] = "cell",
     ) -> None:
         """Store how gradients are taken; the arguments are those of relative_h1.
@@ -76,7 +76,7 @@ class RelativeH1(nn.Module):
         Args:
             extent: Side lengths of the box; None is the unit cube.
             periodic: Whether the fields are periodic on the box.
-            derivative: "difference" or "spectral".
+            derivative: "fd2" or "spectral".
             location: "cell" or "node".
         """
         super().__init__()
@@ -99,6 +99,64 @@ class RelativeH1(nn.Module):
             prediction, target, self.extent,
             periodic=self.periodic, derivative=self.derivative, location=self.location,
         ).mean()  # fmt: skip
+
+
+def relative_hs(
+    u: Tensor, v: Tensor, s: float, extent: Sequence[float] | None = None, *, homogeneous: bool = False
+) -> Tensor:  # fmt: skip
+    """Compute ‖u - v‖_s / ‖v‖_s of each sample of periodic fields, ‖w‖_s² = Σ_k (1 + |ξ_k|²)^s |ŵ_k|² with ξ_k = 2πk/extent.
+
+    ‖·‖_0 is the L2 norm and ‖w‖_{s+1}² = ‖w‖_s² + ‖∇w‖_s²; negative s weigh large scales more.
+
+    Args:
+        u: Prediction, shape (batch, channels, *grid), periodic on the box.
+        v: Target, same shape.
+        s: Order, any real number.
+        extent: Side lengths of the box; None is the unit cube.
+        homogeneous: Whether the weight is |ξ|^(2s), which does not see the means of the fields.
+
+    Returns:
+        Ratios, shape (batch,), dimensionless where homogeneous; otherwise ξ is in one over the length unit of extent.
+
+    Raises:
+        ValueError: If shapes or extent differ, or the target of a sample (less its mean, where homogeneous) is zero.
+    """
+    check_pair(u, v)
+    weight = _sobolev_weight(u, _check_lengths(u, extent, least=1), s, homogeneous=homogeneous)
+    axes = list(range(2, u.ndim))
+    norms = [(torch.fft.rfftn(w, dim=axes, norm="forward").abs() * weight).flatten(1).norm(dim=1) for w in (u - v, v)]
+    return safe_ratio(norms[0], norms[1])
+
+
+class RelativeHs(nn.Module):
+    """Mean over the batch of the relative H^s errors of its samples, periodic fields.
+
+    Args:
+        s: Order, any real number; -1 is the norm of residuals of second-order equations.
+        extent: Side lengths of the box; None is the unit cube.
+        homogeneous: Whether the means of the fields are left out, as relative_hs.
+    """
+
+    def __init__(self, s: float = 1.0, extent: Sequence[float] | None = None, *, homogeneous: bool = False) -> None:
+        super().__init__()
+        self.s, self.extent, self.homogeneous = s, extent, homogeneous
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Compute the loss, a scalar, of fields (batch, channels, *grid) of one shape; raises as relative_hs."""
+        return relative_hs(prediction, target, self.s, self.extent, homogeneous=self.homogeneous).mean()
+
+
+def _sobolev_weight(w: Tensor, lengths: Sequence[float], s: float, *, homogeneous: bool) -> Tensor:
+    """Return the factors of the half spectrum's moduli; waves with a partner in the dropped half count twice."""
+    grid, options = w.shape[2:], {"dtype": w.dtype, "device": w.device}
+    k = [torch.fft.fftfreq(n, d=1 / n, **options) for n in grid[:-1]]
+    k.append(torch.fft.rfftfreq(grid[-1], d=1 / grid[-1], **options))
+    squares = [(2 * math.pi / length * wave) ** 2 for wave, length in zip(k, lengths, strict=True)]
+    squared = torch.stack(torch.meshgrid(*squares, indexing="ij")).sum(0)
+    pair = torch.where((k[-1] == 0) | (2 * k[-1] == grid[-1]), 1.0, math.sqrt(2)).to(w.dtype)
+    if homogeneous:
+        return torch.where(squared == 0, 0.0, squared.clamp_min(1e-30) ** (s / 2)) * pair
+    return (1 + squared) ** (s / 2) * pair
 
 
 def _h1_norm(w: Tensor, lengths: Sequence[float], *, periodic: bool, spectral: bool, nodes: bool) -> Tensor:
@@ -127,13 +185,12 @@ def _spectral_derivative(w: Tensor, length: float, axis: int) -> Tensor:
     return torch.fft.irfft(1j * k.reshape(shape) * torch.fft.rfft(w, dim=axis), n=n, dim=axis)
 
 
-def _check_lengths(u: Tensor, extent: Sequence[float] | None) -> list[float]:
+def _check_lengths(u: Tensor, extent: Sequence[float] | None, least: int = 3) -> list[float]:
     """Return the side lengths, one per grid axis."""
     grid = tuple(u.shape[2:])
-    if not grid or min(grid) < 3:
+    if not grid or min(grid) < least:
         raise ValueError(
-            f"the H1 norm needs fields (batch, channels, *grid) with 3 points per axis, "
-            f"got shape {tuple(u.shape)}"
+            f"a Sobolev norm needs fields (batch, channels, *grid), {least} points or more per axis, got shape {tuple(u.shape)}"
         )
     lengths = [1.0] * len(grid) if extent is None else [float(x) for x in extent]
     if len(lengths) != len(grid) or min(lengths) <= 0:

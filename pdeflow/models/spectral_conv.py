@@ -136,7 +136,7 @@ class SpectralConv(nn.Module):
             x, into = x @ into, None
         z = truncated_transform(x, self.n_modes) if self._by_matmul(grid, x) else fft_transform(x, self.n_modes)
         z = z if into is None else z @ into
-        return (_scale(z, kernel.modes) if kernel.depthwise else _contract(z, kernel.modes)), kernel
+        return (scale_modes(z, kernel.modes) if kernel.depthwise else contract_modes(z, kernel.modes)), kernel
 
     def _by_matmul(self, grid: Sequence[int], x: Tensor) -> bool:
         """Whether truncated matrices are the cheaper way (measured: benchmarks/fno_step.py), or the only one."""
@@ -188,7 +188,7 @@ def _maps_in_space(wide: int, narrow: int, n_modes: Sequence[int]) -> bool:
     return wide * narrow + rows * narrow < rows * wide
 
 
-def _contract(z: Tensor, modes: Tensor) -> Tensor:
+def contract_modes(z: Tensor, modes: Tensor) -> Tensor:
     """Apply one matrix per mode: (batch, 2, *kept, i) by (*kept, i, o, 2) gives (batch, 2, *kept, o).
 
     The weight is read as it lies, (i, 2 o) per mode, so that neither it nor its gradient is copied.
@@ -201,7 +201,7 @@ def _contract(z: Tensor, modes: Tensor) -> Tensor:
     return torch.stack((re, im), dim=2).permute(1, 2, 0, 3).unflatten(2, kept)
 
 
-def _scale(z: Tensor, factors: Tensor) -> Tensor:
+def scale_modes(z: Tensor, factors: Tensor) -> Tensor:
     """Multiply each channel of each mode: (batch, 2, *kept, r) by (*kept, r, 2)."""
     re, im = factors.unbind(-1)
     return torch.stack((z[:, 0] * re - z[:, 1] * im, z[:, 0] * im + z[:, 1] * re), dim=1)

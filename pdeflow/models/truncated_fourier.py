@@ -49,10 +49,10 @@ def truncated_transform(x: Tensor, n_modes: Sequence[int]) -> Tensor:
         (1/N) Σ_x x e^{-2πi k·x/n}, shape (batch, 2, *kept, channels).
     """
     batch, *grid, channels = x.shape
-    z = _product(_matrix("forward_last", grid[-1], n_modes[-1], x), x.reshape(-1, grid[-1], channels))
+    z = _product(transform_matrix("forward_last", grid[-1], n_modes[-1], x), x.reshape(-1, grid[-1], channels))
     rest = z.shape[1] // 2 * channels
     for n, m in zip(reversed(grid[:-1]), reversed(n_modes[:-1]), strict=True):
-        z = _product(_matrix("forward", n, m, z), z.reshape(-1, 2 * n, rest))
+        z = _product(transform_matrix("forward", n, m, z), z.reshape(-1, 2 * n, rest))
         rest *= m
     return z.reshape(batch, 2, *kept_shape(n_modes), channels)
 
@@ -73,9 +73,9 @@ def truncated_inverse(z: Tensor, n_modes: Sequence[int], grid: Sequence[int], ad
     rest = math.prod(z.shape[2:])
     for n, m in zip(grid[:-1], n_modes[:-1], strict=True):
         rest //= m
-        z = _product(_matrix("inverse", n, m, z), z.reshape(-1, 2 * m, rest))
+        z = _product(transform_matrix("inverse", n, m, z), z.reshape(-1, 2 * m, rest))
     z = z.reshape(-1, 2 * (n_modes[-1] // 2 + 1), channels)
-    matrix = _matrix("inverse_last", grid[-1], n_modes[-1], z)
+    matrix = transform_matrix("inverse_last", grid[-1], n_modes[-1], z)
     rows = None if add is None else add.reshape(-1, grid[-1], channels)
     return _product(matrix, z, rows).reshape(batch, *grid, channels)
 
@@ -141,8 +141,18 @@ def _product(matrix: Tensor, z: Tensor, add: Tensor | None = None) -> Tensor:
     return torch.bmm(stacked, z) if add is None else torch.baddbmm(add, stacked, z)
 
 
-def _matrix(kind: str, n: int, m: int, like: Tensor) -> Tensor:
-    """Return a constant matrix; a compiler gets its formula instead of the cache, which costs nothing at these sizes."""
+def transform_matrix(kind: str, n: int, m: int, like: Tensor) -> Tensor:
+    """Return the constant real matrix of a transform along one axis.
+
+    A compiler gets its formula instead of the cache, which costs nothing at these sizes.
+
+    Args:
+        kind: "forward_last", shape (2 K, n); "forward", (2 M, n 2); "inverse", (n 2, 2 M); "inverse_last", (n, 2 K): "2 M" is real
+            parts before imaginary ones, "n 2" has both together.
+        n: Points of the axis.
+        m: Kept modes of the axis.
+        like: Gives dtype and device.
+    """
     build = _built if torch.compiler.is_compiling() else _cached
     return build(kind, n, m, like.dtype, like.device)
 
@@ -154,11 +164,7 @@ def _cached(kind: str, n: int, m: int, dtype: torch.dtype, device: torch.device)
 
 
 def _built(kind: str, n: int, m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Build the real matrix of a transform along one axis; angles are reduced exactly in integers, in float64.
-
-    Rows and columns: "forward_last" (2 K, n), "forward" (2 M, n 2), "inverse" (n 2, 2 M), "inverse_last" (n, 2 K), where
-    "2 M" is real parts before imaginary ones and "n 2" has both together.
-    """
+    """Build the matrix; angles are reduced exactly in integers, in float64."""
     k = kept_wavenumbers((m,) if kind.endswith("last") else (m, 1))[0]
     angle = (torch.outer(k, torch.arange(n)) % n).double() * (2 * math.pi / n)
     cos, sin = angle.cos(), angle.sin()  # (modes, n)
