@@ -2,6 +2,7 @@ from pdeflow.models.domain_decomposition import MultiGridPatches
 from pdeflow.models.fno import FNO
 from pdeflow.models.from_neuralop import from_neuralop
 from pdeflow.models.learned_v_cycle import LearnedVCycle
+from pdeflow.models.mlp import MLP
 from pdeflow.models.neuralop_network import NeuralopNetwork
 from pdeflow.models.normalizer import Normalizer
 from pdeflow.models.patched_network import PatchedNetwork
@@ -9,4 +10,4 @@ from pdeflow.models.rollout import Rollout
 from pdeflow.models.spectral_conv import SpectralConv
 from pdeflow.models.tfno import TFNO
 
-__all__ = ["FNO", "TFNO", "LearnedVCycle", "MultiGridPatches", "NeuralopNetwork", "Normalizer", "PatchedNetwork", "Rollout", "SpectralConv", "from_neuralop"]
+__all__ = ["FNO", "MLP", "TFNO", "LearnedVCycle", "MultiGridPatches", "NeuralopNetwork", "Normalizer", "PatchedNetwork", "Rollout", "SpectralConv", "from_neuralop"]

@@ -5,7 +5,8 @@ Hornik, Stinchcombe and White, Neural Networks 2 (1989) 359; initial weights: Gl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -14,7 +15,9 @@ from torch import Tensor, nn
 from pdeflow.errors import UsageError
 
 Activation = Literal["tanh", "sin", "gelu", "silu"]
-FUNCTIONS = {"tanh": torch.tanh, "sin": torch.sin, "gelu": nn.functional.gelu, "silu": nn.functional.silu}
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh, "sin": torch.sin, "gelu": nn.functional.gelu, "silu": nn.functional.silu,
+}  # fmt: skip
 
 
 class MLP(nn.Module):
@@ -54,11 +57,10 @@ class MLP(nn.Module):
             raise UsageError(f"dtype must be float64 or float32, got {dtype!r}")
         kind = getattr(torch, dtype)
         self.in_features, self.out_features, self.activation = in_features, out_features, activation
-        self.layers = nn.ModuleList(
-            nn.Linear(n, m, dtype=kind) for n, m in zip(widths[:-1], widths[1:], strict=True)
-        )
-        for layer in self.layers:
+        layers = [nn.Linear(n, m, dtype=kind) for n, m in itertools.pairwise(widths)]
+        for layer in layers:
             nn.init.xavier_uniform_(layer.weight)
+        self.layers = nn.ModuleList(layers)
         self.register_buffer("scale", torch.ones((), dtype=kind))
 
     def forward(self, x: Tensor) -> Tensor:
