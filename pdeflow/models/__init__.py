@@ -10,4 +10,7 @@ from pdeflow.models.rollout import Rollout
 from pdeflow.models.spectral_conv import SpectralConv
 from pdeflow.models.tfno import TFNO
 
-__all__ = ["FNO", "MLP", "TFNO", "LearnedVCycle", "MultiGridPatches", "NeuralopNetwork", "Normalizer", "PatchedNetwork", "Rollout", "SpectralConv", "from_neuralop"]
+__all__ = [
+    "FNO", "TFNO", "LearnedVCycle", "MultiGridPatches", "NeuralopNetwork", "Normalizer", "PatchedNetwork", "Rollout",
+    "SpectralConv", "from_neuralop",
+]  # fmt: skip

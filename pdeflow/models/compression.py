@@ -21,7 +21,9 @@ from pdeflow.models.spectral_weight import DenseWeight, SpectralWeight, TensorTr
 from pdeflow.models.truncated_fourier import kept_shape
 
 
-def compress(model: FNO, kind: Literal["tucker", "tt"] = "tucker", *, energy: float = 0.99, rank: Sequence[int] | None = None) -> FNO:
+def compress(
+    model: FNO, kind: Literal["tucker", "tt"] = "tucker", *, energy: float = 0.99, rank: Sequence[int] | None = None
+) -> FNO:  # fmt: skip
     """Replace the dense spectral weights of a network by factorized ones that are close to them.
 
     Args:

@@ -57,7 +57,8 @@ def from_neuralop(model: nn.Module) -> FNO:
         channel_mlp_expansion=blocks.channel_mlp[0].hidden_channels / width,
         lifting_ratio=theirs.lifting.hidden_channels / width,
         projection_ratio=theirs.projection.hidden_channels / width,
-        norm=None if blocks.norm is None else norms[type(blocks.norm[0]).__name__], skip=skips[0], mlp_skip=skips[1], preactivation=theirs.preactivation,
+        norm=None if blocks.norm is None else norms[type(blocks.norm[0]).__name__],
+        skip=skips[0], mlp_skip=skips[1], preactivation=theirs.preactivation,
     )  # fmt: skip
     with torch.no_grad():
         _copy(ours, theirs, blocks)

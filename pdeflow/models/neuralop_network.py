@@ -94,7 +94,9 @@ class NeuralopNetwork(nn.Module):
         """
         expected = next(p for p in self.network.parameters() if not p.is_complex()).dtype
         if a.dtype != expected or (expected == torch.float64 and _has_single_complex(self.network)):
-            raise ValueError(f"input {a.dtype}, weights {expected}: neuraloperator's complex weights are single precision; use float32")
+            raise ValueError(
+                f"input {a.dtype}, weights {expected}: neuraloperator's complex weights are single precision; use float32"
+            )
         return self.output_normalizer.inverse(self.network(self.input_normalizer(a)))
 
 
