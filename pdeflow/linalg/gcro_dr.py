@@ -14,7 +14,7 @@ import numpy as np
 from pdeflow.errors import UsageError
 from pdeflow.linalg.augmented_arnoldi import AugmentedArnoldi
 from pdeflow.linalg.iteration import Callback, Limits, Outcome
-from pdeflow.linalg.recycle_space import RecycleSpace, Space, checked
+from pdeflow.linalg.recycle_space import RecycleSpace, Space, checked, combination
 from pdeflow.linalg.solution import Reason, Solution
 from pdeflow.linalg.stand_alone import stand_alone
 
@@ -100,6 +100,10 @@ def run_gcro_dr(
             f"gcro_dr needs 0 <= k < m and recycle_space 'x' or 'y', got k {k}, m {m}, {recycle_space!r}"
         )
     x, r, matvecs = x0.copy(), b - A @ x0, 1
+    if (best := combination(A, x, r, recycle)) is not None:
+        norm, matvecs = _norm(b - A @ best), matvecs + 2
+        if limits.verdict([norm]) is Reason.converged:
+            return Outcome(best, Reason.converged, [norm], matvecs, recycle=recycle)
     start, past = r.copy(), 0 if recycle is None else recycle.solutions
     basis = AugmentedArnoldi(b, min(m, b.size), min(k, b.size - 1), recycle_space, past)
     if recycle is not None:

@@ -15,7 +15,7 @@ from pdeflow.errors import UsageError
 
 SAME = 1e-9
 """Relative difference of A U g and C g, for a random g, below which C is taken to be A U still."""
-SOLUTIONS, WORTH = 8, 10.0
+SOLUTIONS, WORTH = 20, 10.0
 """Solutions that are remembered, and factor by which they must shrink the first residual to be used: they lengthen each step."""
 NEW = 1e-6
 """Share of the image of a solution that the others lack, below which rounding would make it inexact."""
@@ -31,7 +31,7 @@ class RecycleSpace:
         C: A U with orthonormal columns, for the matrix that made it, shape (n, k); None where it is not known.
         layout: Name of the ordering of the unknowns, "" if unknown.
         space: Where U lives; "y" needs k applications of the next preconditioner, "x" none.
-        past: (A X, X) for corrections X of x made by whole solves with this matrix, oldest first, shape (n, at most 8) each,
+        past: (A X, X) for corrections X of x made by whole solves with this matrix, oldest first, shape (n, at most 20) each,
             or None. The images have unit length.
         settled: How many of them, the first ones, have images orthogonal to each other and to C.
     """
@@ -129,3 +129,27 @@ def still_holds(A: Any, recycle: RecycleSpace) -> bool:
         g = rng.standard_normal(C.shape[1])
         image, combined = image + C @ g, combined + U @ g
     return bool(la.norm(A @ combined - image) <= SAME * la.norm(image))
+
+
+def combination(A: Any, x: np.ndarray, r: np.ndarray, recycle: RecycleSpace | None) -> np.ndarray | None:
+    """Return the best approximation within the vectors and the solutions that are carried, without copying them.
+
+    Args:
+        A: Matrix of the system to solve.
+        x: Initial guess, shape (n,).
+        r: Its residual.
+        recycle: The space that is carried over, or None.
+
+    Returns:
+        The approximation; None where no solution is remembered, or they belong to another matrix.
+    """
+    if recycle is None or recycle.past is None or not recycle.settled or not still_holds(A, recycle):
+        return None
+    assert recycle.C is not None  # or it would not hold
+    images, corrections = (part[:, : recycle.settled] for part in recycle.past)
+    x, r = x.copy(), r.copy()
+    for C, U in ((recycle.C, recycle.U), (images, corrections)) * 2:  # twice against rounding
+        c = C.conj().T @ r
+        x += U @ c
+        r -= C @ c
+    return x

@@ -223,11 +223,11 @@ def test_solutions_are_forgotten_when_the_matrix_changes(smooth):
 def test_solutions_that_do_not_help_are_not_used(smooth):
     """Right-hand sides without anything in common."""
     rng, recycle = np.random.default_rng(0), None
-    for count in range(12):
+    for count in range(24):
         b = rng.standard_normal(smooth[0].n)
         solution = gcro_dr(smooth[0].A, b, recycle=recycle)
         if recycle is not None:
-            assert recycle.solutions == min(count, 8)
+            assert recycle.solutions == min(count, 20)
             assert (
                 solution.iterations == gcro_dr(smooth[0].A, b, recycle=replace(recycle, past=None)).iterations
             )
