@@ -202,7 +202,7 @@ def lines(summary: dict[str, Any]) -> str:
     text += "\n".join("  " + line for line in text_table(header, rows).splitlines())
     found = summary["effectivity"]
     if found is None:
-        return text + "\n  no error estimate: imported data carry no problem"
+        return text + "\n  no error estimate: it needs data of a linear, symmetric positive definite problem of this package"
     return text + (
         f"\n  estimated / true algebraic error {found['min']:.2f} … {found['max']:.2f}; "
         f"{100 * found['within_0.9_1.1']:.0f} % of the samples in 0.9 … 1.1"

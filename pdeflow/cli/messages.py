@@ -25,7 +25,7 @@ def exit_code(error: BaseException) -> int:
             return BAD_DATA
         if isinstance(kind, UsageError | FileNotFoundError):
             return USAGE
-    return USAGE if _from_parser(error) or _raised_at_a_door(error) else INTERNAL
+    return USAGE if _from_parser(error) or _raised_at_a_door(error) or _refused(error) else INTERNAL
 
 
 def one_line(error: BaseException) -> str:
@@ -36,6 +36,8 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"file {error.filename} not found"
     text = str(error)
+    if _refused(error):
+        return constructor_message(text)
     if _from_parser(error):
         return settings_message(text)
     if _raised_at_a_door(error):
@@ -56,6 +58,21 @@ def _raised_at_a_door(error: BaseException) -> bool:
         and bool(frames)
         and here in Path(frames[-1].filename).parents
     )
+
+
+def _refused(error: BaseException) -> bool:
+    """Whether a class named in the settings refused its options when it was built."""
+    return str(error).startswith("Does not validate against any of the Union subtypes")
+
+
+def constructor_message(text: str) -> str:
+    """Take what a constructor said out of the parser's list of all that it tried.
+
+    Args:
+        text: Message of the parser, one "- …" for each attempt.
+    """
+    said = re.search(r"Errors:\s*- (.*?)(?:\s+- Expected a |\s+Given value)", text, re.S)
+    return "settings: " + " ".join((said.group(1) if said else text).split())
 
 
 def settings_message(text: str) -> str:

@@ -11,6 +11,6 @@ from pdeflow.models.spectral_conv import SpectralConv
 from pdeflow.models.tfno import TFNO
 
 __all__ = [
-    "FNO", "TFNO", "LearnedVCycle", "MultiGridPatches", "NeuralopNetwork", "Normalizer", "PatchedNetwork", "Rollout",
+    "FNO", "MLP", "TFNO", "LearnedVCycle", "MultiGridPatches", "NeuralopNetwork", "Normalizer", "PatchedNetwork", "Rollout",
     "SpectralConv", "from_neuralop",
 ]  # fmt: skip

@@ -75,11 +75,14 @@ class FNO(nn.Module):
         path: Path = "auto",
     ) -> None:
         super().__init__()
+        for name, number in (("hidden_channels", hidden_channels), ("n_layers", n_layers), ("in_channels", in_channels)):
+            if number < 1:
+                raise ValueError(f"{name} must be at least 1, got {number}")
         if not 0 <= domain_padding <= 1:
             raise ValueError(f"domain_padding is a share of the axis in [0, 1], got {domain_padding}")
         if coordinates not in (True, False, "cell", "corner"):
             raise ValueError(f"coordinates must be true, false, 'cell' or 'corner', got {coordinates!r}")
-        self.n_modes, self.coordinates, self.domain_padding = check_modes(tuple(n_modes)), coordinates, domain_padding
+        self.n_modes, self.coordinates, self.domain_padding = check_modes(n_modes), coordinates, domain_padding
         self.input_normalizer, self.output_normalizer = Normalizer(in_channels), Normalizer(out_channels)
         dimension, width = len(self.n_modes), hidden_channels
         self.lifting = ChannelMLP(
@@ -141,6 +144,13 @@ class FNO(nn.Module):
             ValueError: If channels, dimension or dtype differ, the grid has fewer points than kept modes, or another
                 grid is asked for with domain padding.
         """
+        if not isinstance(a, Tensor) or a.ndim != len(self.n_modes) + 2:
+            raise ValueError(
+                f"expected a tensor (batch, channels, *grid) on a {len(self.n_modes)}-D grid (one n_modes per axis), got "
+                f"{tuple(a.shape)} {type(a).__name__}"
+            )
+        if a.dtype != self.input_normalizer.mean.dtype and not torch.is_autocast_enabled(a.device.type):
+            raise ValueError(f"input {a.dtype}, weights {self.input_normalizer.mean.dtype}: call .to({a.dtype}) on the network")
         grid = tuple(a.shape[2:])
         self.check_grid(grid)
         h = self.input_normalizer(a)
@@ -160,6 +170,7 @@ class FNO(nn.Module):
 
     def _interpolated(self, h: Tensor, grid: tuple[int, ...], padded: bool) -> Tensor:
         """Evaluate the Fourier series of features on another grid."""
+        check_grid(grid, self.n_modes)
         if padded or len(grid) != len(self.n_modes):
             raise ValueError(
                 f"output grid {grid} differs from {tuple(h.shape[1:-1])}: that needs a {len(self.n_modes)}-D grid and no "

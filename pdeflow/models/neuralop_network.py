@@ -7,6 +7,7 @@ their spectral convolution shifts the wrong way on grids of odd size up to versi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -26,17 +27,29 @@ class NeuralopNetwork(nn.Module):
 
     To go on without it, take its weights over: `pdeflow.models.from_neuralop`.
 
+    In a settings file name it by text, for the parser cannot read all defaults of its models:
+    `init_args: {model: neuralop.models.FNO, options: {n_modes: [16, 16], in_channels: 1, out_channels: 1, hidden_channels: 32}}`.
+
     Args:
-        network: For example `neuralop.models.FNO(n_modes=[16, 16], in_channels=1, out_channels=1, hidden_channels=32)`.
+        network: The model, built; or None.
+        model: Path of its class inside neuralop, where it is to be built here.
+        options: Arguments of that class.
         in_channels: Channels of the input; by default those that the network names.
         out_channels: Channels of the output; by default those that the network names.
 
     Raises:
-        ValueError: If the network does not name its channels and they are not given.
+        ValueError: If neither or both ways are given, the class is not one of neuraloperator, or the network does not name its
+            channels and they are not given.
     """
 
-    def __init__(self, network: nn.Module, in_channels: int | None = None, out_channels: int | None = None) -> None:
+    def __init__(
+        self, network: nn.Module | None = None, in_channels: int | None = None, out_channels: int | None = None, *,
+        model: str | None = None, options: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
+        if (network is None) == (model is None):
+            raise ValueError("give either a built network, or model: neuralop.models.NAME with its options")
+        network = built(str(model), options or {}) if network is None else network
         named: Any = network
         into, out = in_channels or getattr(named, "in_channels", None), out_channels or getattr(named, "out_channels", None)
         if into is None or out is None:
@@ -98,6 +111,29 @@ class NeuralopNetwork(nn.Module):
                 f"input {a.dtype}, weights {expected}: neuraloperator's complex weights are single precision; use float32"
             )
         return self.output_normalizer.inverse(self.network(self.input_normalizer(a)))
+
+
+def built(model: str, options: Mapping[str, Any]) -> nn.Module:
+    """Build a model of neuraloperator.
+
+    Args:
+        model: Path of the class, "neuralop.models.FNO" for example.
+        options: Its arguments.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: If there is no such class, or it refuses the options.
+    """
+    module, _, name = model.rpartition(".")
+    if module.split(".")[0] != "neuralop":
+        raise ValueError(f"model must be a class of neuralop, for example neuralop.models.FNO, got {model!r}")
+    try:
+        made: nn.Module = getattr(import_module(module), name)(**options)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"{model} cannot be built with {dict(options)}: {' '.join(str(error).split())}") from error
+    return made
 
 
 def installed() -> tuple[int, ...]:

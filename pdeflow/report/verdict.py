@@ -254,6 +254,8 @@ def accuracy_findings(summary: Row | None) -> list[Finding]:
         colour, end = "red", ", which is no better than predicting zero."
     elif not worst < 1:
         colour, end = "amber", "; the worst sample is no better than predicting zero."
+    elif not mean < 0.2:
+        colour, end = "amber", ": that is much for a surrogate."
     else:
         colour, end = "green", "."
     return [

@@ -51,7 +51,7 @@ def point_latest(run: Path) -> None:
 
 
 def resolve(path: str | Path) -> Path:
-    """Return the folder that a path names, following `latest` where it is a text file.
+    """Return the folder that a path names, following `latest` where it is a text file or in a folder of runs.
 
     Args:
         path: A run folder, or one of its stages.
@@ -65,6 +65,9 @@ def resolve(path: str | Path) -> Path:
     path = Path(path)
     if path.is_file() and path.name == "latest":
         path = path.parent / path.read_text(encoding="utf-8").strip()
+    newest = path / "latest"
+    if newest.exists() and not (path / "config.yaml").exists():  # runs/NAME, the folder of all runs of that name
+        return resolve(newest)
     if not path.is_dir():
         raise UsageError(f"run folder {path} not found; pdeflow run or pdeflow fit make one under runs/")
     path = path.resolve()

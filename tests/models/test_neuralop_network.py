@@ -59,3 +59,12 @@ def test_odd_grids_are_wrong_there_and_right_here():
     a = torch.randn(1, 1, 9, 9)
     moved, still = theirs(a.roll(2, 2)), theirs(a).roll(2, 2)
     assert (moved - still).norm() > 1e-3 * still.norm()
+
+
+def test_a_settings_file_names_the_model_by_text():
+    options = {"n_modes": [4, 4], "in_channels": 1, "out_channels": 1, "hidden_channels": 8}
+    net = NeuralopNetwork(model="neuralop.models.FNO", options=options)
+    assert net(torch.randn(1, 1, 8, 8)).shape == (1, 1, 8, 8)
+    for bad, message in (({}, "give either"), ({"model": "os.system"}, "a class of neuralop"), ({"model": "neuralop.models.FNOX"}, "FNOX")):
+        with pytest.raises(ValueError, match=message):
+            NeuralopNetwork(**bad)
