@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,6 +67,27 @@ def _entries_to(p: Tensor) -> Tensor:
     return p.reshape(1, 1, -1)
 
 
+def _each_row_to(p: Tensor) -> Tensor:
+    return p.flatten(1).unsqueeze(1)  # (rows, 1, n): polar factors are unit rows
+
+
+def _each_column_to(p: Tensor) -> Tensor:
+    return p.flatten(1).transpose(0, 1).unsqueeze(2)  # (columns, m, 1)
+
+
+def _each_column_from(m: Tensor, shape: Sequence[int]) -> Tensor:
+    return m.squeeze(2).transpose(0, 1).reshape(tuple(shape))
+
+
+def _train_core_to(p: Tensor) -> Tensor:
+    return p.flatten(0, -2).unsqueeze(0)  # (r, d, r') as (1, r d, r'): bond gauges act on the right
+
+
+def _row_blocks(count: int) -> MatrixView:
+    """Split the rows of a matrix into equal blocks, as the heads of fused projections are."""
+    return MatrixView(lambda p: p.reshape(count, p.shape[0] // count, -1), _reshape, stored_complex=False, min_axes=2)
+
+
 def _reshape(m: Tensor, shape: Sequence[int]) -> Tensor:
     return m.reshape(tuple(shape))
 
@@ -84,9 +106,31 @@ VIEWS: dict[str, MatrixView] = {
         lambda p: _core_to(_channels_last(p)),
         lambda m, shape: _channels_first(_core_from(m, (*shape[2:], *shape[:2])), shape), True, 3,
     ),
+    "rows": MatrixView(_each_row_to, _reshape, stored_complex=False, min_axes=2),
+    "columns": MatrixView(_each_column_to, _each_column_from, stored_complex=False, min_axes=2),
+    "complex_columns": MatrixView(_each_column_to, _each_column_from, stored_complex=True, min_axes=2),
+    "train_core": MatrixView(_train_core_to, _reshape, stored_complex=False, min_axes=2),
+    "complex_train_core": MatrixView(_train_core_to, _reshape, stored_complex=True, min_axes=2),
     "elementwise": MatrixView(_entries_to, _reshape, stored_complex=False, min_axes=0),
 }
-"""What the names in a module's `matrix_views` and in the group key `matrix_view` mean."""
+"""What the names in a module's `matrix_views` and in the group key `matrix_view` mean; beside them "matrix/K" is K blocks of rows."""
+
+
+def find_view(name: str) -> MatrixView:
+    """Return the view of a name.
+
+    Args:
+        name: A key of VIEWS, or "matrix/K".
+
+    Raises:
+        ValueError: If there is no such view.
+    """
+    base, slash, count = name.partition("/")
+    if slash and base == "matrix" and count.isdecimal() and int(count) > 0:
+        return _row_blocks(int(count))
+    if name not in VIEWS:
+        raise ValueError(f"matrix_view must be one of {', '.join(VIEWS)} or matrix/K, got {name!r}")
+    return VIEWS[name]
 
 
 def to_matrix(parameter: Tensor, view: str) -> Tensor:
@@ -103,9 +147,10 @@ def to_matrix(parameter: Tensor, view: str) -> Tensor:
         ValueError: If the view is unknown or does not fit the shape.
     """
     check_view(parameter, view)
-    if VIEWS[view].stored_complex and not parameter.is_complex():
+    found = find_view(view)
+    if found.stored_complex and not parameter.is_complex():
         parameter = torch.view_as_complex(parameter.contiguous())
-    return VIEWS[view].to_matrix(parameter)
+    return found.to_matrix(parameter)
 
 
 def from_matrix(matrix: Tensor, view: str, like: Tensor) -> Tensor:
@@ -123,12 +168,26 @@ def from_matrix(matrix: Tensor, view: str, like: Tensor) -> Tensor:
         ValueError: If the view is unknown or does not fit, or the number of entries differs.
     """
     check_view(like, view)
-    split = VIEWS[view].stored_complex and not like.is_complex()
+    found = find_view(view)
+    split = found.stored_complex and not like.is_complex()
     shape = like.shape[:-1] if split else like.shape
     if matrix.numel() != math.prod(shape):
         raise ValueError(f"matrices {tuple(matrix.shape)} do not fill a parameter {tuple(like.shape)}")
-    entries = VIEWS[view].from_matrix(matrix, shape)
+    entries = found.from_matrix(matrix, shape)
     return torch.view_as_real(entries) if split else entries
+
+
+def view_of(parameter: Tensor, group: dict[str, Any]) -> str:
+    """Return the view that a group gives to a parameter.
+
+    Args:
+        parameter: The parameter.
+        group: Its group, with or without the key `matrix_view`.
+
+    Returns:
+        The group's view, else "matrix" for two or more axes and "elementwise" for fewer.
+    """
+    return group.get("matrix_view") or ("matrix" if parameter.ndim >= 2 else "elementwise")
 
 
 def check_view(parameter: Tensor, view: str) -> None:
@@ -141,12 +200,18 @@ def check_view(parameter: Tensor, view: str) -> None:
     Raises:
         ValueError: If the view is unknown or the shape or storage does not fit it.
     """
-    if view not in VIEWS:
-        raise ValueError(f"matrix_view must be one of {', '.join(VIEWS)}, got {view!r}")
-    split = VIEWS[view].stored_complex and not parameter.is_complex()
+    found = find_view(view)
+    split = found.stored_complex and not parameter.is_complex()
     axes = parameter.ndim - split
-    if axes < VIEWS[view].min_axes or (split and parameter.shape[-1] != 2):
+    if axes < found.min_axes or (split and parameter.shape[-1] != 2):
         raise ValueError(
-            f"view {view!r} needs {VIEWS[view].min_axes} axes{' and a last axis of 2' if split else ''}, "
+            f"view {view!r} needs {found.min_axes} axes{' and a last axis of 2' if split else ''}, "
             f"got shape {tuple(parameter.shape)}; declare another view in the module's matrix_views"
         )
+    if split and parameter.dtype in (torch.bfloat16, torch.float16):
+        raise ValueError(
+            f"view {view!r} reads pairs of real numbers as complex ones, which do not exist in {parameter.dtype}; "
+            "keep the weights in float32 (trainer.precision bf16-mixed instead of bf16-true)"
+        )
+    if "/" in view and parameter.shape[0] % int(view.partition("/")[2]):
+        raise ValueError(f"view {view!r} needs rows in equal blocks, got shape {tuple(parameter.shape)}")

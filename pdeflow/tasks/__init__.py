@@ -3,5 +3,6 @@ from pdeflow.tasks.direction_learning import DirectionLearning
 from pdeflow.tasks.fresh_data import FreshDataModule
 from pdeflow.tasks.operator_learning import OperatorLearning
 from pdeflow.tasks.parameter_groups import parameter_groups
+from pdeflow.tasks.physics_informed import PhysicsInformed
 
-__all__ = ["DirectionLearning", "FreshDataModule", "OperatorLearning", "accuracy", "parameter_groups"]
+__all__ = ["DirectionLearning", "FreshDataModule", "OperatorLearning", "PhysicsInformed", "accuracy", "parameter_groups"]

@@ -18,6 +18,7 @@ from lightning import Trainer
 from torch import nn
 
 from pdeflow.errors import UsageError
+from pdeflow.tasks.optimizer_protocol import check_protocol, needs_residuals
 from pdeflow.tasks.parameter_groups import parameter_groups
 
 
@@ -36,21 +37,33 @@ def configure(network: nn.Module, optimizer: Any, lr_scheduler: Any, trainer: Tr
 
     Raises:
         UsageError: If a class cannot be imported, an option is unknown or out of range, the length of the
-            training is unknown, or LBFGS is combined with gradient clipping or accumulation.
+            training is unknown, the trainer would corrupt the optimizer's steps, or it needs residuals.
     """
     built = build_optimizer(optimizer, network)
-    if isinstance(built, torch.optim.LBFGS) and (
-        trainer.gradient_clip_val or trainer.accumulate_grad_batches > 1
-    ):
+    if needs_residuals(built):
         raise UsageError(
-            f"LBFGS needs exact gradients for its line search, got gradient_clip_val={trainer.gradient_clip_val} "
-            f"and accumulate_grad_batches={trainer.accumulate_grad_batches}; leave both out of trainer"
+            f"{type(built).__name__} needs residual vectors, which this task has not; use it with pdeflow.tasks.PhysicsInformed"
         )
-    schedule = build_scheduler(lr_scheduler, built, trainer)
+    check_protocol(built, trainer)
+    return with_schedule(built, lr_scheduler, trainer)
+
+
+def with_schedule(optimizer: torch.optim.Optimizer, lr_scheduler: Any, trainer: Trainer) -> dict[str, Any]:
+    """Return what LightningModule.configure_optimizers returns for an optimizer and the settings of a scheduler.
+
+    Args:
+        optimizer: What the rates belong to.
+        lr_scheduler: As in configure.
+        trainer: As in configure.
+
+    Raises:
+        UsageError: As configure.
+    """
+    schedule = build_scheduler(lr_scheduler, optimizer, trainer)
     entry: dict[str, Any] = {"scheduler": schedule, "interval": "step"}
     if hasattr(schedule, "monitor"):
         entry |= {"interval": "epoch", "monitor": schedule.monitor}
-    return {"optimizer": built, "lr_scheduler": entry}
+    return {"optimizer": optimizer, "lr_scheduler": entry}
 
 
 def build_optimizer(settings: Any, network: nn.Module) -> torch.optim.Optimizer:

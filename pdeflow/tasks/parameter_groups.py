@@ -14,27 +14,26 @@ _MATRIX_MODULES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _MIN_FAN_IN = 8
 """Below it a layer reads raw fields (lifting): its few columns have no spectrum worth shaping."""
 
+_TENSORS = "tltorch.factorized_tensors.factorized_tensors."
+_FACTORS = [f"factors.factor_{k}" for k in range(6)]
 _FOREIGN: dict[str, dict[str, str]] = {
-    "tltorch.factorized_tensors.factorized_tensors.DenseTensor": {"tensor": "spectral_channels_first"},
-    "tltorch.factorized_tensors.factorized_tensors.TuckerTensor": {
-        "core": "tucker_core_channels_first",
-        "factors.factor_0": "complex_matrix",
-        "factors.factor_1": "complex_matrix",
-        "factors.factor_2": "complex_matrix",
-        "factors.factor_3": "complex_matrix",
-        "factors.factor_4": "complex_matrix",
-    },
+    _TENSORS + "DenseTensor": {"tensor": "spectral_channels_first"},
+    _TENSORS + "TuckerTensor": {"core": "tucker_core_channels_first", **dict.fromkeys(_FACTORS, "complex_matrix")},
+    _TENSORS + "CPTensor": {"weights": "elementwise", **dict.fromkeys(_FACTORS, "complex_columns")},  # components never mix
+    _TENSORS + "TTTensor": dict.fromkeys(_FACTORS, "complex_train_core"),
     "neuralop.layers.skip_connections.SoftGating": {"weight": "elementwise", "bias": "elementwise"},
 }
 """Views of neuraloperator's parameters, which are complex tensors, by qualified class name."""
+_SEPARABLE: dict[str, str] = {"weight.tensor": "elementwise", "weight.core": "complex_matrix"}
+"""Views of the weights of neuraloperator's convolutions that do not mix channels: no (in, out) axes."""
 
 
 def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     """Sort the trainable parameters of a network by the view an optimizer should take of them.
 
     A module's class attribute `matrix_views` decides, then the table of foreign modules, then the kind of
-    layer: weights of Linear and Conv are matrices unless fan-in < 8 or fan-out = 1; everything else is
-    elementwise.
+    layer: weights of Linear and Conv are matrices unless fan-in < 8 or fan-out = 1, the fused projections of attention are
+    one block per head, rows of embeddings stand alone; everything else is elementwise.
 
     Args:
         network: Any module; shared parameters are counted once, frozen ones left out.
@@ -72,9 +71,15 @@ def _module_views(module: nn.Module) -> dict[str, str]:
     declared = getattr(type(module), "matrix_views", None)
     if declared is not None:
         return dict(declared)
-    foreign = _FOREIGN.get(f"{type(module).__module__}.{type(module).__qualname__}")
-    if foreign is not None:
-        return foreign
+    kind = f"{type(module).__module__}.{type(module).__qualname__}"
+    if kind in _FOREIGN:
+        return _FOREIGN[kind]
+    if kind.startswith("neuralop.") and getattr(module, "separable", False):
+        return _SEPARABLE
+    if isinstance(module, nn.Embedding):
+        return {"weight": "rows"}
+    if isinstance(module, nn.MultiheadAttention):
+        return {"in_proj_weight": f"matrix/{3 * module.num_heads}"}
     if isinstance(module, _MATRIX_MODULES):
         fan_out, fan_in = module.weight.shape[0], module.weight[0].numel()
         if fan_out > 1 and fan_in >= _MIN_FAN_IN:

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdeflow.models import SpectralConv
-from pdeflow.optim import VIEWS, from_matrix, to_matrix
+from pdeflow.optim import VIEWS, from_matrix, polar, to_matrix
 
 sizes = st.integers(1, 5)
 complex_shapes = {
     "spectral": (3, 5), "spectral_channels_first": (3, 5), "complex_matrix": (2, 2),
-    "tucker_core": (3, 5), "tucker_core_channels_first": (3, 5),
+    "tucker_core": (3, 5), "tucker_core_channels_first": (3, 5), "complex_columns": (2, 3), "complex_train_core": (2, 3),
 }  # fmt: skip
 
 
@@ -62,6 +62,23 @@ def test_both_layouts_of_a_weight_give_the_same_matrices():
     theirs = ours.movedim((-2, -1), (0, 1))
     for view in ("spectral", "tucker_core"):
         torch.testing.assert_close(to_matrix(ours, view), to_matrix(theirs, f"{view}_channels_first"))
+
+
+def test_row_blocks_are_heads():
+    p = torch.randn(12, 5)
+    matrix = to_matrix(p, "matrix/3")
+    torch.testing.assert_close(matrix, torch.stack(p.chunk(3)))
+    torch.testing.assert_close(from_matrix(matrix, "matrix/3", p), p)
+    with pytest.raises(ValueError, match="equal blocks"):
+        to_matrix(p, "matrix/5")
+    with pytest.raises(ValueError, match="matrix/K"):
+        to_matrix(p, "matrix/0")
+
+
+def test_polar_factors_of_rows_and_columns_are_unit_vectors():
+    p = torch.randn(4, 6)
+    torch.testing.assert_close(from_matrix(polar(to_matrix(p, "rows")), "rows", p), p / p.norm(dim=1, keepdim=True))
+    torch.testing.assert_close(from_matrix(polar(to_matrix(p, "columns")), "columns", p), p / p.norm(dim=0, keepdim=True))
 
 
 def test_views_that_do_not_fit_are_refused():

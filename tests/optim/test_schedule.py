@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from pdeflow.optim import WarmupCosine
-from pdeflow.optim.schedule import warmup_cosine
+from pdeflow.optim import WSD, WarmupCosine
+from pdeflow.optim.schedule import warmup_cosine, warmup_stable_decay
 
 
-def schedule(total_steps, lr=2.0, **options):
-    return WarmupCosine(torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=lr), total_steps, **options)
+def schedule(total_steps, lr=2.0, kind=WarmupCosine, **options):
+    return kind(torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=lr), total_steps, **options)
 
 
 def advance(run, steps):
@@ -53,6 +53,30 @@ def test_resumed_run_may_have_a_longer_budget():
     assert advance(resumed, 150) == pytest.approx(advance(schedule(200), 200)[50:])
 
 
+PLATEAU = [(0, 0.1), (0.1, 0.55), (0.2, 1), (0.5, 1), (0.6, 1), (0.7, 0.775), (1, 0.1), (2, 0.1)]
+
+
+@pytest.mark.parametrize(("progress", "value"), PLATEAU)
+def test_rises_stays_and_falls(progress, value):
+    assert warmup_stable_decay(progress, 0.2, 0.4, 0.1, "linear") == pytest.approx(value)
+    root = warmup_stable_decay(progress, 0.2, 0.4, 0.1, "1-sqrt")
+    assert root == pytest.approx(value if progress != 0.7 else 0.55)
+
+
+def test_plateau_without_decay_ends_at_the_peak_and_its_state_is_the_step():
+    run = schedule(10, kind=WSD, warmup=0.0, decay=0.0)
+    assert advance(run, 15) == [2.0] * 10 + [2.0] + [0.02] * 4
+    assert set(run.state_dict()) == {"last_epoch", "base_lrs"}
+
+
+def test_a_run_resumed_on_the_plateau_never_saw_the_old_end():
+    first = schedule(100, kind=WSD, warmup=0.05)
+    advance(first, 60)
+    resumed = schedule(200, kind=WSD, warmup=0.025)
+    resumed.load_state_dict(first.state_dict())
+    assert advance(resumed, 140) == pytest.approx(advance(schedule(200, kind=WSD, warmup=0.025), 200)[60:])
+
+
 def test_state_does_not_hold_the_budget():
     assert set(schedule(100).state_dict()) == {"last_epoch", "base_lrs"}
 
@@ -62,5 +86,9 @@ def test_missing_budget_and_wrong_shares_are_refused():
         schedule(None)
     with pytest.raises(ValueError, match="warmup"):
         schedule(10, warmup=1.0)
+    with pytest.raises(ValueError, match="warmup \\+ decay"):
+        schedule(10, kind=WSD, warmup=0.5, decay=0.6)
+    with pytest.raises(ValueError, match="linear, 1-sqrt"):
+        schedule(10, kind=WSD, shape="cosine")
     with pytest.raises(ValueError, match="parameter groups"):
         schedule(10).load_state_dict({"last_epoch": 1, "base_lrs": [1.0, 2.0]})

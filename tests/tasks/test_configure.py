@@ -19,7 +19,7 @@ COSINE = {"class_path": "pdeflow.optim.WarmupCosine", "init_args": {"warmup": 0.
 def trainer(steps=10, **options):
     defaults = {
         "estimated_stepping_batches": steps, "gradient_clip_val": None, "accumulate_grad_batches": 1,
-        "max_epochs": -1, "max_steps": -1,
+        "max_epochs": -1, "max_steps": -1, "precision": "32-true", "world_size": 1,
     }  # fmt: skip
     return SimpleNamespace(**(defaults | options))
 
