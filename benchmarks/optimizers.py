@@ -1,8 +1,8 @@
 """Matrix-aware optimizers: steps to a tolerance on a matrix regression, and what a step costs beside a training step.
 
 Regression: minimise ½‖A X B - C‖² / (p q) with A (120, 60) and B (20, 40) Gaussian, columns of A and rows of B scaled by
-logspace(0, -1), C = A X* B; X starts at zero. Every preset gets the same 17 learning rates, half a cosine to zero over 400 steps, and
-three seeds; its row is the rate with the least final suboptimality for the first seed. Step cost: processor time of
+logspace(0, -1), C = A X* B; X starts at zero. Every preset gets the same 17 learning rates, half a cosine to zero over 400
+steps, and three seeds; its row is the rate with the least final suboptimality for the first seed. Step cost: processor time of
 `optimizer.step()` over that of forward, backward and step together, medians, one thread.
 """
 
@@ -67,16 +67,22 @@ PRESETS: dict[str, tuple[Maker, dict[str, Any]]] = {
     "AdaptiveMemoryAdamW": (optim.AdaptiveMemoryAdamW, {}),
     "AdaptiveMemoryMuon": (optim.AdaptiveMemoryMuon, {}),
 }
-SHOWN_COSTS = ["Adam", "AuON (normalised momentum)", "Muon", "Muon, jordan5", "NorMuon", "ROOT", "KLShampoo", "SOAP", "FISMO", "ARO, sinkhorn",
-               "Dion2", "Trion, rank 5"]  # fmt: skip
+SHOWN_COSTS = [
+    "Adam", "AuON (normalised momentum)", "Muon", "Muon, jordan5", "NorMuon", "ROOT", "KLShampoo", "SOAP", "FISMO",
+    "ARO, sinkhorn", "Dion2", "Trion, rank 5",
+]  # fmt: skip
 
 
 def regression(seed: int) -> tuple[Callable[[Tensor], Tensor], tuple[int, int]]:
     """Return the loss of a seed, whose least value is zero, and the shape of X."""
     generator = torch.Generator().manual_seed(seed)
-    a = torch.randn(120, 60, dtype=torch.float64, generator=generator) * torch.logspace(0, -1, 60, dtype=torch.float64)
-    b = torch.randn(20, 40, dtype=torch.float64, generator=generator) * torch.logspace(0, -1, 20, dtype=torch.float64)[:, None]
-    c = a @ torch.randn(60, 20, dtype=torch.float64, generator=generator) @ b
+
+    def gaussian(*shape: int) -> Tensor:
+        return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+    a = gaussian(120, 60) * torch.logspace(0, -1, 60, dtype=torch.float64)
+    b = gaussian(20, 40) * torch.logspace(0, -1, 20, dtype=torch.float64)[:, None]
+    c = a @ gaussian(60, 20) @ b
     return lambda x: 0.5 * (a @ x @ b - c).square().mean(), (60, 20)
 
 
@@ -154,17 +160,20 @@ def main() -> None:
     torch.set_num_threads(1)
     lines = [
         "# Matrix-aware optimizers", "", "`OMP_NUM_THREADS=1 python benchmarks/optimizers.py --write`;"
-        f" torch {torch.__version__}, one thread of {platform.machine()}; seeds {', '.join(map(str, SEEDS))}.", "", "## Matrix regression", "",
-        f"Loss over initial loss after {STEPS} steps, best for the first seed of {len(RATES)} rates from {RATES[0]:.0e} to {RATES[-1]:.0f}, half a cosine to zero; steps to a",
-        "tolerance are medians over the seeds (– where one never gets there).", "",
-        "| optimizer | rate | final, by seed | " + " | ".join(f"steps to {t:.0e}" for t in TOLERANCES) + " |", "|---|---|---|---|---|---|",
+        f" torch {torch.__version__}, one thread of {platform.machine()}; seeds {', '.join(map(str, SEEDS))}.",
+        "", "## Matrix regression", "",
+        f"Loss over initial loss after {STEPS} steps, best for the first seed of {len(RATES)} rates from {RATES[0]:.0e} to",
+        f"{RATES[-1]:.0f}, half a cosine to zero; steps to a tolerance are medians over the seeds",
+        "(– where one never gets there).", "",
+        "| optimizer | rate | final, by seed | " + " | ".join(f"steps to {t:.0e}" for t in TOLERANCES) + " |",
+        "|---|---|---|---|---|---|",
     ]  # fmt: skip
     for name in arguments.only:
         lines.append(regression_row(name))
         print(lines[-1], flush=True)
     lines += [
-        "", "## Step cost", "", "Processor milliseconds of `optimizer.step()` and its share of forward, backward and step. FNO of 4 layers: 16², modes 8,",
-        "width 24, batch 20; 64², modes 16, width 32, batch 16.", "",
+        "", "## Step cost", "", "Processor milliseconds of `optimizer.step()` and its share of forward, backward and step.",
+        "FNO of 4 layers: 16², modes 8, width 24, batch 20; 64², modes 16, width 32, batch 16.", "",
         "| optimizer | 16²: ms | share | 64²: ms | share |", "|---|---|---|---|---|",
     ]  # fmt: skip
     for name in SHOWN_COSTS:
