@@ -113,7 +113,7 @@ VIEWS: dict[str, MatrixView] = {
     "complex_train_core": MatrixView(_train_core_to, _reshape, stored_complex=True, min_axes=2),
     "elementwise": MatrixView(_entries_to, _reshape, stored_complex=False, min_axes=0),
 }
-"""What the names in a module's `matrix_views` and in the group key `matrix_view` mean; beside them "matrix/K" is K blocks of rows."""
+"""What the names in a module's `matrix_views` and in the key `matrix_view` mean; beside them, "matrix/K": K blocks of rows."""
 
 
 def find_view(name: str) -> MatrixView:

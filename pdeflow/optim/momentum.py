@@ -29,7 +29,7 @@ def heavy_ball(x: Tensor, batch: MatrixBatch) -> Tensor:
 
 
 def adaptive_memory(x: Tensor, batch: MatrixBatch) -> Tensor:
-    """Average with a memory that minimises the length of the new direction d ← ((β + ℓ) d + (1 - β) g) / (1 + ℓ). Option memory ℓ.
+    """Average with a memory that minimises the length of the new d ← ((β + ℓ) d + (1 - β) g) / (1 + ℓ). Option memory, ℓ.
 
     β = clip(⟨g - d, g + ℓ d⟩ / ‖g - d‖², 0, 1) per matrix; the dual of a proximal model of two planes with equal intercepts.
 

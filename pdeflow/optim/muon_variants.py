@@ -106,8 +106,8 @@ class AdaMuon(MatrixOptimizer):
 class ROOT(MatrixOptimizer):
     """Muon of a heavy ball whose entries are clipped at a quantile of their size: a few outliers turn no direction.
 
-    The paper fits one Newton-Schulz triple per shape to sampled spectra, which may diverge on the next sample; here `polar` is exact
-    or, with "minimax", a composition with a certified bound.
+    The paper fits one Newton-Schulz triple per shape to sampled spectra, which may diverge on the next sample; here `polar` is
+    exact or, with "minimax", a composition with a certified bound.
 
     Args:
         params: Parameters or groups; a group may set any of the options below and `matrix_view`.

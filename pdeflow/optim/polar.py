@@ -42,8 +42,9 @@ def polar(matrix: Tensor, method: PolarMethod = "auto", steps: int = 8, dtype: P
         method: "svd" (exact; null space stays zero) and "qdwh" (exact, products and factorizations only);
             "jordan5" and "you5" (singular values in 0.7 to 1.2, cheapest); "polar_express" (converges), the same as "gram" on
             the smaller Gram matrix (for long matrices), "minimax" (uncushioned: best for spectra within 1e-3 to 1);
-            "newton_schulz" and "newton_schulz5" (textbook cubic and quintic); "auto": on a CPU polar_express in single precision up to sides of
-            256 (complex: 32), else svd; elsewhere svd up to sides of 32, gram where one side is twice the other, else polar_express.
+            "newton_schulz" and "newton_schulz5" (textbook cubic and quintic); "auto": on a CPU
+            polar_express in single precision up to sides of 256 (complex: 32), else svd; elsewhere svd up to sides of 32,
+            gram where one side is twice the other, else polar_express.
         steps: Number of iterations, where the method does not fix it.
         dtype: Working precision, "same" as the matrix or a name; "bfloat16" is for real matrices.
 

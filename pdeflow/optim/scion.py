@@ -15,7 +15,7 @@ from pdeflow.optim.settings import Ball, options
 
 
 class Scion(MatrixOptimizer):
-    """W ← (1 - lr) W + lr ρ argmin over the unit ball of ⟨D, ·⟩, D the averaged gradient; unconstrained: without the factor (1 - lr).
+    """W ← (1 - lr) W + lr ρ argmin over the unit ball of ⟨D, ·⟩, D averaging gradients; or without (1 - lr).
 
     Balls: "spectral" sqrt(m/n) polar (k × k convolutions: over k² too), "sign" 1/n, "column" and "row" lengths; elementwise
     parameters take steps of root mean square one.

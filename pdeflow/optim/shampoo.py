@@ -99,7 +99,7 @@ class KLShampoo(MatrixOptimizer):
 
 
 class SOAP(MatrixOptimizer):
-    """Adam in the eigenbases of G Gᴴ and Gᴴ G, which turn by one orthogonal iteration every few steps; the first step only looks.
+    """Adam in the eigenbases of G Gᴴ and Gᴴ G, turned now and then; the first step only looks.
 
     Args:
         params: Parameters or groups; a group may set any of the options below and `matrix_view`.
@@ -136,7 +136,7 @@ class SOAP(MatrixOptimizer):
 class FISMO(MatrixOptimizer):
     """P^(-1/2) polar(M) Q^(-1/2), M the average of P^(-1/2) G Q^(-1/2), with P, Q covariances of trace m and n.
 
-    Covariances are normalised before they are damped: as printed, with absolute damping, the method diverged at every rate we tried.
+    Covariances are normalised before they are damped: with absolute damping, as printed, the method diverged.
 
     Args:
         params: Parameters or groups; a group may set any of the options below and `matrix_view`.

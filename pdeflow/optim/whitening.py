@@ -15,7 +15,7 @@ from pdeflow.optim.chain import MatrixBatch
 
 
 def whiten_by_quarter_roots(x: Tensor, batch: MatrixBatch) -> Tensor:
-    """Return L^(-1/4) X R^(-1/4), L and R running averages or sums of G Gᴴ and Gᴴ G. Options statistics_decay, damping, refresh."""
+    """Return L^(-1/4) X R^(-1/4), L and R averages or sums of G Gᴴ, Gᴴ G. Options statistics_decay, damping, refresh."""
     g, group = batch.gradient, batch.group
     left, right = _running(batch, "left", g @ g.mH), _running(batch, "right", g.mH @ g)
     if batch.step % group["refresh"] == 0:
@@ -54,7 +54,7 @@ def whiten_by_kl_covariances(x: Tensor, batch: MatrixBatch) -> Tensor:
 
 
 def whiten_by_fisher(x: Tensor, batch: MatrixBatch) -> Tensor:
-    """Return P^(-1/2) X Q^(-1/2), P and Q averages of covariances of trace m and n. Options statistics_decay, damping, refresh."""
+    """Return P^(-1/2) X Q^(-1/2), P, Q averaged covariances of trace m, n. Options statistics_decay, damping, refresh."""
     g, n = batch.gradient, batch.gradient.shape[-1]
     due = batch.step % batch.group["refresh"] == 0
     half = g @ batch.get("right_root", lambda: _eye(g, n))
