@@ -21,6 +21,8 @@ RETRIES = 8
 """Times that a fixed damping is raised tenfold where no step of the line search lowers the loss."""
 TRIALS = 40
 """Trial steps of the other rules within one step."""
+LEAST = 1e-10
+"""Damping with which a retry starts where none was given."""
 ARMIJO = 1e-4
 
 
@@ -63,7 +65,7 @@ def fixed(model: Model, group: dict[str, Any], state: dict[str, Any]) -> Tensor 
         eta = search(model, d)
         if eta:
             return eta * d
-        damping *= 10
+        damping = 10 * damping or LEAST
     return None
 
 
