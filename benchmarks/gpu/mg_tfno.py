@@ -22,16 +22,12 @@ import torch
 from torch import Tensor, nn
 
 from pdeflow import seeds
-from pdeflow.discretization.time_stepping import march
-from pdeflow.geometry import Box, Grid
 from pdeflow.losses import RelativeL2, relative_h1, relative_l2
 from pdeflow.models import FNO, TFNO
 from pdeflow.models.domain_decomposition import MultiGridPatches, seam_ratio
 from pdeflow.models.patched_network import PatchedNetwork
-from pdeflow.models.truncated_fourier import fft_inverse, fft_transform
-from pdeflow.problems import NavierStokes
-from pdeflow.problems.spectral_equation import SpectralEquation
-from pdeflow.random_fields import gaussian_random_field
+from pdeflow.problems import ForcedVorticity
+from pdeflow.problems.forced_vorticity import truncated
 
 RESULT = Path(__file__).resolve().parents[1] / "results" / "gpu" / "mg_tfno.md"
 REYNOLDS, LAYERS = 500.0, 4
@@ -50,46 +46,23 @@ class Size:
     batch: int = 16
     solve: int = 250
     time: float = 5.0
-    steps: int = 1000
+    steps: int = 2000
     large: int = 1024
     timed: int = 20
 
 
-TINY = Size(side=32, modes=8, width=8, train=16, test=4, epochs=2, batch=8, solve=20, steps=200, large=128, timed=2)
-
-
-def box_grid(side: int) -> Grid:
-    return Box((0.0, 0.0), (2 * math.pi, 2 * math.pi)).grid((side, side), periodic=True, location="node")
-
-
-def forcing(grid: Grid, first: int, count: int) -> Tensor:
-    box = Box((0.0, 0.0), (2 * math.pi, 2 * math.pi))
-    draws = (seeds.generator(0, seeds.INPUTS, i) for i in range(first, first + count))
-    fields = [gaussian_random_field(box, 4.0, 3.0, generator=g, kind="periodic", modes=32) for g in draws]
-    return torch.stack([field.on(grid) for field in fields])
-
-
-def vorticity(f: Tensor, grid: Grid, size: Size) -> Tensor:
-    """March from rest under each forcing, shape (batch, *grid)."""
-    equation = SpectralEquation.of(NavierStokes(viscosity=1 / REYNOLDS, amplitude=0.0), grid, f)
-    equation = dataclasses.replace(equation, source=equation.space.forward(f))
-    intervals = 10
-    times = [size.time * i / intervals for i in range(intervals + 1)]
-    run = march(equation, torch.zeros_like(equation.source), times, substeps=[size.steps // intervals] * intervals)
-    return equation.space.inverse(run.frames[-1])
-
-
-def coarse(w: Tensor, side: int) -> Tensor:
-    modes = (side - 1, side - 1)
-    return fft_inverse(fft_transform(w[..., None], modes), modes, (side, side))[..., 0][:, None]
+TINY = Size(side=32, modes=8, width=8, train=16, test=4, epochs=2, batch=8, solve=20, steps=800, large=128, timed=2)
 
 
 def dataset(size: Size, device: torch.device) -> tuple[Tensor, Tensor]:
-    grid, pairs = box_grid(2 * size.side), []
+    """Draw forcings and march them in batches on twice the grid; both shape (N, 1, side, side)."""
+    problem, pairs = ForcedVorticity(final_time=size.time, viscosity=1 / REYNOLDS), []
+    grid, side = problem.grid((2 * size.side,) * 2), (size.side,) * 2
     for first in range(0, size.train + size.test, size.solve):
-        count = min(size.solve, size.train + size.test - first)
-        f = forcing(grid, first, count).float().to(device)
-        pairs.append((coarse(f, size.side), coarse(vorticity(f, grid, size), size.side)))
+        ids = range(first, min(first + size.solve, size.train + size.test))
+        drawn = (problem.sample(seeds.generator(0, seeds.INPUTS, i)) for i in ids)
+        f = torch.stack([instance.fields["f"].on(grid) for instance in drawn]).float().to(device)
+        pairs.append([truncated(field, side)[:, None] for field in (f, problem.march(f, grid, size.steps))])
     a, u = (torch.cat(parts) for parts in zip(*pairs, strict=True))
     return a, u
 
@@ -233,7 +206,9 @@ def accuracy_table(size: Size, device: torch.device, bf16: bool) -> list[str]:
 def large_field(network: PatchedNetwork, size: Size, device: torch.device) -> str:
     """Predict on a large grid, a patch at a time."""
     network.patches_per_call = 1
-    a = forcing(box_grid(size.large), 0, 1)[:, None].float().to(device)
+    problem = ForcedVorticity()
+    drawn = problem.sample(seeds.generator(0, seeds.INPUTS, 0)).fields["f"]
+    a = drawn.on(problem.grid((size.large, size.large)))[None, None].float().to(device)
     if a.is_cuda:
         torch.cuda.reset_peak_memory_stats()
     seam = seam_ratio(network(a), 1).item()

@@ -8,9 +8,10 @@ real, so that they may be applied in physical space; a complex factor of rank r 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ class Kernel:
     depthwise: bool = False
 
 
-class SpectralWeight(nn.Module):
+class SpectralWeight(nn.Module, ABC):
     """Base of all forms; every complex entry starts with mean square 2 / (in_channels + out_channels).
 
     Args:
@@ -57,13 +58,13 @@ class SpectralWeight(nn.Module):
         self.std = math.sqrt(2 / (in_channels + out_channels))
         self.shape = (*(() if layers is None else (layers,)), in_channels, out_channels, *self.kept)
 
+    @abstractmethod
     def kernel(self, layer: int = 0) -> Kernel:
         """Return the matrices of one layer.
 
         Args:
             layer: Which one, where layers share the tensor.
         """
-        raise NotImplementedError
 
     def dense_weight(self, layer: int = 0) -> Tensor:
         """Assemble the complex weight of one layer, in neuraloperator's layout.
@@ -262,15 +263,16 @@ def spectral_weight(
     Raises:
         ValueError: If a rank is out of range or the form is unknown.
     """
-    plain = {"dense": DenseWeight, "depthwise": DepthwiseWeight}
+    plain: dict[str, type[DenseWeight] | type[DepthwiseWeight]] = {"dense": DenseWeight, "depthwise": DepthwiseWeight}
     if kind in plain:
         if layers is not None:
             raise ValueError(f"{kind} weights have nothing that layers could share; choose tucker, cp or tt")
         return plain[kind](in_channels, out_channels, n_modes)
-    forms = {"tucker": TuckerWeight, "cp": CPWeight, "tt": TensorTrainWeight}
+    forms: dict[str, Any] = {"tucker": TuckerWeight, "cp": CPWeight, "tt": TensorTrainWeight}
     if kind not in forms:
         raise ValueError(f"factorization must be one of {', '.join([*plain, *forms])}, got {kind!r}")
-    return forms[kind](in_channels, out_channels, n_modes, rank, layers)  # type: ignore[arg-type]
+    weight: SpectralWeight = forms[kind](in_channels, out_channels, n_modes, rank, layers)
+    return weight
 
 
 def _times(a: Tensor, b: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ Hu et al., MiniCPM, arXiv 2404.06395; square-root decay: Hägele et al., arXiv 2
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any, Literal, get_args
 
 from torch import Tensor
@@ -16,7 +17,7 @@ from torch.optim.lr_scheduler import LRScheduler
 DecayShape = Literal["linear", "1-sqrt"]
 
 
-class ProgressSchedule(LRScheduler):
+class ProgressSchedule(LRScheduler, ABC):
     """Step once per optimizer step; only the step is saved, so a resumed run may have another budget."""
 
     def __init__(self, optimizer: Optimizer, total_steps: int | None) -> None:
@@ -37,9 +38,9 @@ class ProgressSchedule(LRScheduler):
         self.total_steps = total_steps
         super().__init__(optimizer)
 
+    @abstractmethod
     def factor(self, progress: float) -> float:
         """Return rate over peak rate at a share of the training, which may exceed one."""
-        raise NotImplementedError
 
     def get_lr(self) -> list[float | Tensor]:
         """Compute the rates of the current step.

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from pdeflow.discretization.time_stepping import ETDRK4, march_to_tolerance
+from pdeflow.discretization.time_stepping import ETDRK4, march, march_to_tolerance
 from pdeflow.errors import UsageError
 from pdeflow.geometry import Box, Grid
 from pdeflow.linalg import LinearSystem, Solution
@@ -118,6 +118,39 @@ class ForcedVorticity(Problem):
         force = _Scaled(instance.fields["f"], self.amplitude)
         return DrivenFlow(final_time=self.final_time, frames=2, viscosity=self.viscosity, force=force)
 
+    def equation_on(self, grid: Grid, f: Tensor) -> SpectralEquation:
+        """Return the flow under given forcings on a grid, on the device and in the type of the values.
+
+        Args:
+            grid: Periodic node grid.
+            f: Values of the forcing without its factor, shape (*batch, *grid.shape), dimensionless.
+
+        Raises:
+            UsageError: If the type is not float64 or float32, or the grid does not fit.
+        """
+        equation = SpectralEquation.of(DrivenFlow(viscosity=self.viscosity), grid, f)
+        return replace(equation, source=equation.space.forward(self.amplitude * f))
+
+    def march(self, f: Tensor, grid: Grid, steps: int) -> Tensor:
+        """Compute the vorticity of a batch of forcings at once with a fixed step, without a verdict on the accuracy.
+
+        Args:
+            f: Values of the forcing without its factor, shape (*batch, *grid.shape), dimensionless.
+            grid: Periodic node grid.
+            steps: Number of time steps.
+
+        Returns:
+            w(T), shape of f, dimensionless.
+
+        Raises:
+            FloatingPointError: If a state is no longer finite.
+        """
+        equation = self.equation_on(grid, f)
+        run = march(
+            equation, equation.space.forward(torch.zeros_like(f)), (0.0, self.final_time), method=ETDRK4, substeps=[steps]
+        )
+        return equation.space.inverse(run.frames[-1])
+
     def compute(
         self, instance: Instance, layout: Layout, solve: Callable[[LinearSystem], Solution]
     ) -> Answer:
@@ -138,11 +171,11 @@ class ForcedVorticity(Problem):
         if not isinstance(layout, Grid) or not all(layout.periodic):
             raise UsageError(f"ForcedVorticity needs a periodic grid, got a {type(layout).__name__}")
         fine = self.grid(tuple(self.refinement * n for n in layout.shape))
-        start = torch.zeros(fine.shape, dtype=torch.float64)
-        equation = SpectralEquation.of(self.flow(instance), fine, start)
+        f = values_on(instance.fields["f"], fine)
+        equation = self.equation_on(fine, f)
         times = [0.0, *(self.final_time / 2**k for k in reversed(range(8)))]  # short at first: rest bounds no step
         frames, change, taken = march_to_tolerance(
-            equation, equation.space.forward(start), times, method=ETDRK4, tolerance=self.tolerance,
+            equation, equation.space.forward(torch.zeros_like(f)), times, method=ETDRK4, tolerance=self.tolerance,
             norm=lambda u_hat: equation.space.inner(u_hat, u_hat).sqrt(),
         )  # fmt: skip
         w = truncated(equation.space.inverse(frames[-1]), layout.shape)
@@ -185,15 +218,17 @@ def truncated(values: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Bring periodic values to a coarser grid by cutting off their Fourier series.
 
     Args:
-        values: Shape (*fine,), real.
+        values: Shape (*batch, *fine), real.
         shape: Points per axis of the coarser grid; the mode n/2 of an even axis, which has no partner, is dropped.
 
     Returns:
-        Values, shape (*shape,).
+        Values, shape (*batch, *shape).
     """
-    spectrum = torch.fft.fftn(values, norm="forward")
-    for axis, n in enumerate(shape):
-        k = torch.arange(-((n - 1) // 2), (n - 1) // 2 + 1)
+    axes = tuple(range(-len(shape), 0))
+    spectrum = torch.fft.fftn(values, dim=axes, norm="forward")
+    for axis, n in zip(axes, shape, strict=True):
+        k = torch.arange(-((n - 1) // 2), (n - 1) // 2 + 1, device=values.device)
         kept = spectrum.index_select(axis, k % spectrum.shape[axis])
-        spectrum = kept.new_zeros([*kept.shape[:axis], n, *kept.shape[axis + 1 :]]).index_copy(axis, k % n, kept)
-    return torch.fft.ifftn(spectrum, norm="forward").real
+        sizes = [n if kept.ndim + axis == place else size for place, size in enumerate(kept.shape)]
+        spectrum = kept.new_zeros(sizes).index_copy(axis, k % n, kept)
+    return torch.fft.ifftn(spectrum, dim=axes, norm="forward").real

@@ -43,6 +43,16 @@ def test_the_stored_vorticity_hardly_depends_on_the_grid():
     assert (truncated(fine, (24, 24)) - coarse).norm() < 1e-5 * coarse.norm()
 
 
+def test_a_batch_at_a_fixed_step_gives_the_verified_vorticities():
+    problem = ForcedVorticity(viscosity=0.05, final_time=1.0, modes=8, refinement=1)
+    grid = problem.grid((24, 20))
+    drawn = [problem.sample(seeds.generator(0, seeds.INPUTS, i)) for i in range(3)]
+    batch = problem.march(torch.stack([item.fields["f"].on(grid) for item in drawn]), grid, 200)
+    for found, item in zip(truncated(batch, grid.shape), drawn, strict=True):
+        expected = torch.from_numpy(problem.compute(item, grid, None).fields["w"])
+        assert (found - expected).norm() < 1e-6 * expected.norm()
+
+
 @pytest.mark.parametrize(("fine", "coarse"), [((16, 12), (8, 6)), ((15, 9), (5, 3)), ((12, 12), (7, 9))])
 def test_truncation_keeps_the_modes_that_fit_and_drops_the_others(fine, coarse):
     def series(shape, k):

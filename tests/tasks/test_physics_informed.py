@@ -196,7 +196,10 @@ def test_trainer_settings_that_corrupt_the_step_are_refused(name, trainer, messa
 
 
 def test_first_order_optimizers_may_clip(make_trainer):
-    make_trainer(max_steps=1, gradient_clip_val=1.0).fit(small(optimizer=settings("torch.optim.AdamW")))
+    task = small(optimizer=settings("torch.optim.AdamW"))
+    before = [p.detach().clone() for p in task.network.parameters()]
+    make_trainer(max_steps=1, gradient_clip_val=1.0).fit(task)
+    assert all(not torch.equal(p, q) for p, q in zip(before, task.network.parameters(), strict=True))
 
 
 @dataclass(frozen=True)
