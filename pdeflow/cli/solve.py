@@ -20,8 +20,8 @@ from pdeflow.cli.progress import progress
 from pdeflow.cli.resolution import resolution
 from pdeflow.errors import UsageError
 
-METHODS = ("auto", "cg", "fcg", "gmres", "fgmres", "minres", "gcro_dr", "bicgstab", "def_cg", "direct")
-GUARDS = ("switch", "none")
+METHODS = ("auto", "cg", "fcg", "dcdm", "gmres", "fgmres", "minres", "gcro_dr", "bicgstab", "def_cg", "direct")
+GUARDS = ("switch", "multi", "none")
 
 
 def parser(with_problem: bool) -> ArgumentParser:
@@ -71,7 +71,7 @@ def add_method_arguments(p: ArgumentParser) -> None:
         "--project", type=bool, default=False, help="Drop the part of b that a singular A cannot reach."
     )
     p.add_argument(
-        "--guard", type=str, default="switch", help="switch: leave a failing preconditioner for AMG; none."
+        "--guard", type=str, default="switch", help="switch: leave a failing preconditioner for AMG; multi (dcdm): never worse than Jacobi; none."
     )
     p.add_argument("--timeout", type=float | None, default=None, help="Seconds at most.")
     p.add_argument(

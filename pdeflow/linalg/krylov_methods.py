@@ -27,12 +27,12 @@ Projection = Callable[[np.ndarray], np.ndarray]
 
 def run_krylov(
     method: str, A: Any, b: np.ndarray, x0: np.ndarray, M: Preconditioner, limits: Limits, project: Projection | None,
-    restart: int | None, recycle: RecycleSpace | None, layout: str,
+    restart: int | None, recycle: RecycleSpace | None, layout: str, classical: Preconditioner | None = None,
 ) -> Outcome:  # fmt: skip
     """Run one method.
 
     Args:
-        method: cg, fcg, minres, bicgstab, def_cg, gcro_dr or fgmres.
+        method: cg, fcg, dcdm, minres, bicgstab, def_cg, gcro_dr or fgmres.
         A: Matrix or operator, double precision.
         b: Right-hand side, shape (n,).
         x0: Initial guess.
@@ -42,6 +42,7 @@ def run_krylov(
         restart: Directions of a cycle of fgmres or gcro_dr, half of which the latter carries over; None for the default.
         recycle: What a recycling method may start from.
         layout: Name of the ordering of the unknowns.
+        classical: Second source of directions for dcdm, over which it minimises too (guard "multi"), or None.
 
     Returns:
         The outcome, not yet verified.
@@ -51,6 +52,10 @@ def run_krylov(
         return cg(A, b, x0, operator, limits, project)
     if method == "fcg":
         return flexible_cg(A, b, x0, M, limits, 2 if M.linear else 10, project)
+    if method == "dcdm":  # brings torch, which no other method needs
+        from pdeflow.linalg.deep_conjugate_directions import run_dcdm
+
+        return run_dcdm(A, b, x0, M, limits, 2 if M.linear else 10, project, classical)
     if method == "minres":
         return minres(A, b, x0, operator, limits)
     if method == "bicgstab":

@@ -22,7 +22,7 @@ from pdeflow.linalg.recycle_space import RecycleSpace, checked
 from pdeflow.linalg.solution import Reason, Solution, verify
 from pdeflow.linalg.system import LinearSystem, as_basis, as_vector, linear_system
 
-METHODS = ("auto", "cg", "fcg", "gmres", "fgmres", "minres", "gcro_dr", "bicgstab", "def_cg", "direct")
+METHODS = ("auto", "cg", "fcg", "dcdm", "gmres", "fgmres", "minres", "gcro_dr", "bicgstab", "def_cg", "direct")
 ATTAINABLE = {np.dtype(np.float32): 1e-6, np.dtype(np.complex64): 1e-6}
 """Smallest relative residual that a matrix of this type can be asked for."""
 FINAL = (Reason.timeout, Reason.stopped, Reason.incompatible_nullspace)
@@ -45,7 +45,8 @@ def solve(
         atol: Absolute tolerance.
         maxiter: Krylov steps of one attempt; by default min(10 n, 10,000).
         nullspace: Basis of the null space of a raw matrix, "constant", "none", or None to detect the constants.
-        guard: "switch" leaves a failing preconditioner object for algebraic multigrid and says so; "none" does not.
+        guard: "switch" leaves a failing preconditioner object for algebraic multigrid and says so; "multi" (dcdm only) minimises
+            over its direction and that of Jacobi together; "none" trusts it.
         timeout: Seconds at most, between steps.
         restart: Directions of a cycle: 30 by default for GMRES, 40 for GCRO-DR, which carries half of them.
         callback: Called after each step with an `iteration.State`; a true answer stops.
@@ -167,7 +168,8 @@ class _Run:
             target, self.size, self.maxiter, self.deadline, self.callback, learned and self.guard == "switch"
         )
         return run_krylov(
-            method, self.system.A, self.b, self.x, M, limits, self.project, self.restart, self.recycle, self.system.layout
+            method, self.system.A, self.b, self.x, M, limits, self.project, self.restart, self.recycle, self.system.layout,
+            build("jacobi" if self.system.assembled else "none", self.system) if self.guard == "multi" else None,
         )  # fmt: skip
 
     def _direct(self) -> tuple[Outcome, str, float]:
@@ -232,8 +234,8 @@ def _check_arguments(
 ) -> None:
     if method not in METHODS:
         raise UsageError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    if guard not in ("switch", "none"):
-        raise UsageError(f"guard must be 'switch' or 'none', got {guard!r}")
+    if guard not in ("switch", "none") and (guard, method) != ("multi", "dcdm"):
+        raise UsageError(f"guard must be 'switch', 'none' or, with method='dcdm', 'multi'; got {guard!r}")
     if not (0 <= rtol < 1 and 0 <= atol < np.inf) or rtol == atol == 0:
         raise UsageError(
             f"rtol must lie in [0, 1) and atol be >= 0, one of them positive; got {rtol} and {atol}"
@@ -265,7 +267,7 @@ def _check_method(system: LinearSystem, method: str, preconditioner: Any, recycl
         )
     if method == "minres" and np.issubdtype(system.dtype, np.complexfloating):
         raise UsageError(f"minres is for real systems, this one is {system.dtype}; use method='fgmres'")
-    if method in ("cg", "fcg", "minres", "def_cg") and system.symmetric is False:
+    if method in ("cg", "fcg", "dcdm", "minres", "def_cg") and system.symmetric is False:
         raise UsageError(
             f"{method} needs a symmetric matrix, this one is not; use method='fgmres' or 'direct'"
         )
@@ -284,7 +286,7 @@ def _default(preconditioner: Any, method: str, system: LinearSystem) -> Any:
         return preconditioner
     if not system.assembled:
         return "none"
-    usual = {"cg": "amg", "fcg": "amg", "def_cg": "jacobi"}
+    usual = {"cg": "amg", "fcg": "amg", "dcdm": "amg", "def_cg": "jacobi"}
     return usual.get(method, "ilu" if method in ("gmres", "fgmres", "gcro_dr", "bicgstab") else "none")
 
 

@@ -1,0 +1,192 @@
+"""The iteration of deep conjugate directions for a batch of right-hand sides, each with its own verdict.
+
+Kaneda et al., A Deep Conjugate Direction Method for Iteratively Solving Linear Systems, arXiv 2205.10763 (ICML 2023);
+specs/deep_conjugate_direction.md, sections 2 and 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pdeflow.linalg.conjugate_window import Apply, Window, inner, norm, times
+from pdeflow.linalg.iteration import DRIFTS
+from pdeflow.linalg.solution import Reason
+from pdeflow.linalg.solutions import Solutions
+
+SLOW, SLOW_STEPS = 0.98, 5
+"""The guard leaves a network whose residuals fall by less than this factor a step, measured over 5 steps, 5 times in a row."""
+INDEFINITE = -1e-10
+"""d·Ad over ‖d‖ ‖Ad‖ below which A is proved not to be positive definite."""
+Stop = Callable[[int, Tensor], Reason | None]
+
+
+class Columns:
+    """State of the iteration, one entry for each right-hand side; nothing in a step waits for the device.
+
+    Args:
+        apply: The operator A on batches (R, *shape).
+        b: Right-hand sides.
+        x0: Initial guesses or None.
+        propose: The network.
+        classical: The guard's preconditioner.
+        project: Projection onto the complement of the null space, or None.
+        window: Steps whose directions are kept.
+        guard: "switch", "multi" or None.
+        rtol: Tolerance relative to ‖b‖.
+        atol: Absolute tolerance.
+    """
+
+    def __init__(
+        self, apply: Apply, b: Tensor, x0: Tensor | None, propose: Apply, classical: Apply, project: Apply | None, window: int,
+        guard: str | None, rtol: float, atol: float,
+    ) -> None:  # fmt: skip
+        self.apply, self.propose, self.classical, self.guard = apply, propose, classical, guard
+        self.project: Apply = project or (lambda v: v)
+        self.b = self.project(b)
+        self.x = torch.zeros_like(b) if x0 is None else times(norm(self.b) > 0, x0.to(b))
+        self.window = Window(window, 2 if guard == "multi" else 1)
+        self.matvecs, self.steps_done = 0, 0
+        self.size = norm(self.b)
+        self.target = (rtol * self.size).clamp_min(atol)
+        self.r = self._true_residual()
+        self.norms = [norm(self.r)]
+        self.active = self.norms[0] > self.target
+        self.iterations = torch.zeros_like(self.size, dtype=torch.int64)
+        self.switched = torch.full_like(self.iterations, -1)
+        self.verdict = torch.full_like(self.iterations, -1)  # index of a reason that ended a column before its tolerance
+        self.slow, self.floored, self.gain, self.fall = (torch.zeros_like(self.size) for _ in range(4))
+        self.energy = self._energy()
+        self.learned, self.any_switched = True, False
+
+    def run(self, maxiter: int, recompute_every: int, check_every: int, stop: Stop | None) -> None:
+        """Iterate until every column has ended."""
+        for k in range(1, maxiter + 1):
+            if (k - 1) % check_every == 0 and not self._look(k - 1, stop):
+                return
+            self.step(k, recompute_every)
+        self._look(maxiter, stop)
+
+    def _look(self, k: int, stop: Stop | None) -> bool:
+        """Read the state from the device; whether to go on."""
+        self.learned = bool((self.active & (self.switched < 0)).any())
+        self.any_switched = bool((self.switched >= 0).any())
+        if self.any_switched:
+            self.window.at_least(1)
+        reason = stop(k, self.norms[-1]) if stop is not None else None
+        if reason is not None and reason is not Reason.converged:
+            self._end(self.active, reason)
+        return bool(self.active.any())
+
+    def step(self, k: int, recompute_every: int) -> None:
+        """Take one step in every active column."""
+        before, left = self.r, self.switched >= 0
+        served = torch.zeros_like(self.active)
+        if self.learned:
+            size = torch.where(self.norms[-1] > 0, self.norms[-1], 1.0)
+            z = self.project(self.propose(times(1 / size, before)))
+            served = self._search(z, ~left, "network")
+        if self.guard == "multi":
+            served |= self._search(self.project(self.classical(before)), torch.ones_like(left), "classical")
+        elif self.any_switched:
+            served |= self._search(self.project(self.classical(before)), left, "classical")
+        self.window.close()
+        self.iterations += self.active
+        self._residual(k, recompute_every)
+        self._judge(k, served)
+
+    def _search(self, z: Tensor, chosen: Tensor, whose: str) -> Tensor:
+        """Conjugate and normalise proposals, move along them by exact line search; which columns were served."""
+        finite = torch.isfinite(z).flatten(1).all(1)
+        if whose == "network" and self.guard is None:
+            self._end(self.active & chosen & ~finite, Reason.nonfinite)
+        use = finite & chosen & self.active
+        largest = torch.where(use, z.flatten(1).abs().amax(1), 1.0)
+        z = torch.where(use.reshape(-1, *[1] * (z.ndim - 1)), z, 0.0)
+        z = times(torch.where(largest > 0, 1 / largest, 0.0).nan_to_num(posinf=0.0), z)  # the length of a proposal means nothing
+        d, Ad, curvature = self.window.conjugate(z, self.apply)
+        self.matvecs += 1
+        size = norm(d) * norm(Ad)
+        good = use & (curvature > 10 * torch.finfo(d.dtype).eps * size)
+        self._end(use & (curvature < INDEFINITE * size), Reason.indefinite)
+        square = torch.where(good, curvature, 1.0)
+        where = good.reshape(-1, *[1] * (d.ndim - 1))
+        d, Ad = torch.where(where, d, 0.0), torch.where(where, Ad, 0.0)
+        slope = inner(self.r, d)
+        alpha = torch.where(good, slope / square, 0.0)
+        self.fall += alpha * slope / 2
+        self.x, self.r = self.x + times(alpha, d), self.r - times(alpha, Ad)
+        self.gain = torch.where(good, torch.maximum(self.gain, norm(Ad) / norm(d)), self.gain)
+        self.window.push(d, Ad, square)
+        return good
+
+    def _residual(self, k: int, recompute_every: int) -> None:
+        """Recompute b - A x when it is due, or when the recurrence claims a convergence that must be checked."""
+        claimed = recompute_every > 1 and bool((self.active & (norm(self.r) <= self.target)).any())
+        if k % recompute_every == 0 or claimed:
+            self.r = self._true_residual()
+            self._check_energy()
+        self.norms.append(torch.where(self.active, norm(self.r), self.norms[-1]))
+
+    def _true_residual(self) -> Tensor:
+        self.matvecs += 1
+        return self.project(self.b - self.apply(self.x))
+
+    def _energy(self) -> Tensor:
+        """x·Ax / 2 - b·x for r = b - A x, which is ‖e‖²_A / 2 up to a constant."""
+        return -inner(self.x, self.b + self.r) / 2
+
+    def _check_energy(self) -> None:
+        """End columns whose energy did not fall by (r·d)² / (2 d·Ad) a step, as it must for a symmetric A (eq. 2.4)."""
+        eps, length, energy = torch.finfo(self.b.dtype).eps, norm(self.x), self._energy()
+        rounding = 100 * eps * length * (self.size + self.gain * length) + eps**0.5 * self.fall
+        self._end(self.active & ((energy - self.energy + self.fall).abs() > rounding), Reason.breakdown)
+        self.energy, self.fall = energy, torch.zeros_like(self.fall)
+
+    def _judge(self, k: int, served: Tensor) -> None:
+        """End columns that are done or cannot go on, and switch those whose network fails."""
+        now = self.norms[-1]
+        self.steps_done = k
+        self._end(self.active & ~torch.isfinite(now), Reason.nonfinite)
+        self.active = self.active & ~(now <= self.target)
+        floor = 10 * torch.finfo(self.b.dtype).eps * self.gain * norm(self.x)  # as small as b - A x is uncertain
+        self.floored = torch.where(now <= floor, self.floored + 1, 0.0)
+        self._end(self.active & (self.floored >= DRIFTS), Reason.stagnated)
+        idle, trusted = self.active & ~served, self.switched < 0
+        if self.guard != "switch":
+            return self._end(idle, Reason.breakdown)
+        waits = ~trusted & (self.switched >= 0) & (not self.any_switched)  # switched since the last look
+        self._end(idle & ~trusted & ~waits, Reason.breakdown)
+        if k >= SLOW_STEPS:
+            slow = now > SLOW**SLOW_STEPS * self.norms[-1 - SLOW_STEPS]
+            self.slow = torch.where(slow, self.slow + 1, 0.0)
+        leaves = self.active & trusted & (idle | (self.slow >= SLOW_STEPS))
+        self.switched = torch.where(leaves, k, self.switched)
+        return None
+
+    def _end(self, which: Tensor, reason: Reason) -> None:
+        """Freeze columns and note why."""
+        self.verdict = torch.where(which & (self.verdict < 0), list(Reason).index(reason), self.verdict)
+        self.active = self.active & ~which
+
+    def solutions(self) -> Solutions:
+        """Recompute b - A x, which alone decides what has converged."""
+        final = norm(self._true_residual())
+        converged = (final <= self.target) & torch.isfinite(final)
+        relative = final / torch.where(self.size > 0, self.size, 1.0)
+        rows = zip(converged.tolist(), self.verdict.tolist(), self.switched.tolist(), self.size.tolist(), strict=True)
+        reasons = tuple(_reason(good, verdict, switched, size) for good, verdict, switched, size in rows)
+        switched_at = tuple(k if k >= 0 else None for k in self.switched.tolist())
+        return Solutions(
+            self.x, converged, reasons, relative, torch.stack(self.norms), self.iterations, self.matvecs, switched_at
+        )
+
+
+def _reason(converged: bool, verdict: int, switched: int, size: float) -> Reason:
+    if converged:
+        if size == 0:
+            return Reason.zero_rhs
+        return Reason.converged_fallback if switched >= 0 else Reason.converged
+    return list(Reason)[verdict] if verdict >= 0 else Reason.maxiter
