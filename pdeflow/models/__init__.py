@@ -1,3 +1,4 @@
+from pdeflow.models.direction_net import DirectionNet, LinearMultigridNet
 from pdeflow.models.domain_decomposition import MultiGridPatches
 from pdeflow.models.fno import FNO
 from pdeflow.models.from_neuralop import from_neuralop
@@ -11,6 +12,6 @@ from pdeflow.models.spectral_conv import SpectralConv
 from pdeflow.models.tfno import TFNO
 
 __all__ = [
-    "FNO", "MLP", "TFNO", "LearnedVCycle", "MultiGridPatches", "NeuralopNetwork", "Normalizer", "PatchedNetwork", "Rollout",
-    "SpectralConv", "from_neuralop",
+    "FNO", "MLP", "TFNO", "DirectionNet", "LearnedVCycle", "LinearMultigridNet", "MultiGridPatches", "NeuralopNetwork",
+    "Normalizer", "PatchedNetwork", "Rollout", "SpectralConv", "from_neuralop",
 ]  # fmt: skip

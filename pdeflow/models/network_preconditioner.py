@@ -1,0 +1,77 @@
+"""A network on fields as preconditioner of one linear system: flat vectors in and out, residuals scaled to length one.
+
+Interface of specs/linear_solvers.md, section 4; the scaling is that of Kaneda et al., arXiv 2205.10763 (a network with biases
+answers small residuals with noise, and 16 bits underflow on them).
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class NetworkPreconditioner:
+    """M @ r = ‖r‖ f(r / ‖r‖) on the grid of a system.
+
+    Args:
+        network: f, from (batch, 1, *grid) to the same shape.
+        grid_shape: Points per axis.
+        linear: Whether f is linear, so that a short window of directions suffices.
+        dtype: Precision inside; None keeps that of the parameters.
+
+    Attributes:
+        symmetric: False: nothing makes f its own transpose, so plain conjugate gradients refuse it.
+        positive: None, unknown.
+        name: What a table of solvers calls it.
+    """
+
+    symmetric = False
+    positive = None
+
+    def __init__(
+        self, network: nn.Module, grid_shape: tuple[int, ...], linear: bool, dtype: torch.dtype | None = None
+    ) -> None:
+        own = next(network.parameters()).dtype
+        self.network = network if dtype in (None, own) else copy.deepcopy(network).to(dtype)
+        self.precision = dtype or own
+        self.device = next(network.parameters()).device
+        self.grid_shape, self.linear, self.name = grid_shape, linear, type(network).__name__
+        n = int(np.prod(grid_shape))
+        self.shape, self.dtype = (n, n), np.dtype(np.float64)
+
+    @torch.no_grad()
+    def __matmul__(self, r: np.ndarray) -> np.ndarray:
+        """Apply the network to a flat vector r, shape (n,); returns float64, shape (n,)."""
+        norm = float(np.linalg.norm(r))
+        if norm == 0 or not np.isfinite(norm):
+            return np.full(r.shape, norm * 0.0)  # NaN stays: the solver says "nonfinite"
+        field = torch.from_numpy(np.asarray(r, dtype=np.float64) / norm).reshape(1, 1, *self.grid_shape)
+        out = self.network(field.to(self.device, self.precision))
+        return norm * out.to("cpu", torch.float64).flatten().numpy()
+
+
+def on_grid(network: nn.Module, system: Any, dim: int, divisor: int, linear: bool, dtype: torch.dtype | None) -> NetworkPreconditioner:  # fmt: skip
+    """Make the preconditioner of a system, if the network fits its grid.
+
+    Args:
+        network: The network.
+        system: Anything with `grid`; unknowns are ordered as `field.reshape(-1)`.
+        dim: Axes that the network was made for.
+        divisor: What each side must be divisible by.
+        linear: Whether the network is linear.
+        dtype: Precision inside, or None.
+
+    Raises:
+        ValueError: If the system has no grid, or one of another dimension or with another side.
+    """
+    shape = tuple(getattr(getattr(system, "grid", None), "shape", ()))
+    if len(shape) != dim or any(side % divisor for side in shape):
+        raise ValueError(
+            f"the network was made for a {dim}-D grid with sides divisible by {divisor}, got {shape or 'a system without a grid'}; "
+            "use AMG, or a network made for it"
+        )
+    return NetworkPreconditioner(network, shape, linear, dtype)
