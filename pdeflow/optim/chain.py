@@ -6,6 +6,7 @@ Hutter, Decoupled weight decay, ICLR 2019, algorithm 2.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import Optimizer, ParamsT
 
+from pdeflow.errors import DataError
 from pdeflow.optim.matrix_views import check_view, find_view, from_matrix, to_matrix, view_of
 from pdeflow.optim.polar import working_dtype
 from pdeflow.optim.settings import check_settings
+from pdeflow.optim.skipped_steps import describe, report_skipped
 
-MAX_SKIPPED = 10
-"""Steps in a row that a parameter may be left out for a gradient that is not finite."""
 _LARGE = 2**14
 """Entries of a parameter above which a batch of its own costs less than the copy into a common one."""
 
@@ -142,16 +143,18 @@ class MatrixOptimizer(Optimizer):
             state_dict: What state_dict returned.
 
         Raises:
-            ValueError: If it is of another chain, or was taken with other views of the parameters.
+            DataError: If it is of another chain, or was taken with other views of the parameters.
         """
         for saved, group in zip(state_dict["param_groups"], self.param_groups, strict=False):
             for key in ("chain", "matrix_view"):
                 if saved.get(key) != group.get(key):
-                    raise ValueError(
+                    raise DataError(
                         f"saved optimizer state has {key} {saved.get(key)}, this one {group.get(key)}; "
                         "resume with the same optimizer and network, or start without the optimizer's state"
                     )
-        super().load_state_dict(state_dict)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Casting complex values to real")  # torch casts; undone below
+            super().load_state_dict(state_dict)
         for saved, group in zip(state_dict["param_groups"], self.param_groups, strict=True):
             for index, p in zip(saved["params"], group["params"], strict=True):
                 for key, value in state_dict["state"].get(index, {}).items():
@@ -207,7 +210,7 @@ class MatrixOptimizer(Optimizer):
         return matrix.reshape(p.shape)
 
     def _usable(self, group: dict[str, Any]) -> list[Tensor]:
-        """Leave out gradients that are not finite; give up after MAX_SKIPPED in a row."""
+        """Leave out gradients that are not finite, with a warning; give up after MAX_SKIPPED in a row."""
         found = [p for p in group["params"] if p.grad is not None]
         for p in found:
             if p.grad.is_sparse:
@@ -218,11 +221,8 @@ class MatrixOptimizer(Optimizer):
             state = self.state[p]
             state["step"] = state.get("step", 0)
             state["skipped"] = 0 if good else state.get("skipped", 0) + 1
-            if state["skipped"] >= MAX_SKIPPED:
-                raise ValueError(
-                    f"gradient of a parameter of shape {tuple(p.shape)} is not finite for {MAX_SKIPPED} steps; "
-                    "lower lr or clip gradients"
-                )
+            if not good:
+                report_skipped(describe(p, group), state["skipped"])
         return [p for p, good in zip(found, finite, strict=True) if good]
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.optim.optimizer import Optimizer, ParamsT
 
 from pdeflow.optim.flat_parameters import assign, flatten, gradient_vector, trainable
+from pdeflow.optim.skipped_steps import report_skipped
 
 
 class MFAC(Optimizer):
@@ -46,17 +47,23 @@ class MFAC(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Put the gradient into the window and take a step; a gradient that is not finite is left out.
+        """Put the gradient into the window and take a step; a gradient that is not finite is left out, with a warning.
 
         Args:
             closure: Re-evaluates the loss, with gradients.
 
         Returns:
             The closure's loss, or None.
+
+        Raises:
+            ValueError: If the gradient has not been finite for MAX_SKIPPED steps in a row.
         """
         loss = None if closure is None else torch.enable_grad()(closure)()
         group, gradient = self.param_groups[0], gradient_vector(self.params)
-        if not bool(torch.isfinite(gradient).all()):
+        state, finite = self.state[self.params[0]], bool(torch.isfinite(gradient).all())
+        state["skipped"] = 0 if finite else state.get("skipped", 0) + 1
+        if not finite:
+            report_skipped("the network", state["skipped"])
             return loss
         self._insert(gradient, group["window"])
         theta = flatten(self.params)

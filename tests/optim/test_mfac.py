@@ -38,8 +38,13 @@ def test_large_damping_is_gradient_descent_and_bad_gradients_are_left_out():
     assert torch.allclose(theta.detach(), 1 - torch.arange(4, dtype=torch.float64), atol=1e-4)
     theta.grad = torch.full((4,), float("nan"), dtype=torch.float64)
     before = theta.detach().clone()
-    optimizer.step()
+    with pytest.warns(UserWarning, match="gradient of the network is not finite; it is left out"):
+        optimizer.step()
+    for _ in range(8):
+        optimizer.step()
     assert torch.equal(theta, before)
+    with pytest.raises(ValueError, match="not finite for 10 steps; lower lr"):
+        optimizer.step()
 
 
 def test_a_saved_state_continues_bit_by_bit():
