@@ -1,4 +1,4 @@
-"""Lightning callbacks of a run: plain progress lines, checkpoints, and the first value that was not finite."""
+"""Lightning callbacks of a run: plain progress lines, the learning rate, and checkpoints that name their optimizer."""
 
 from __future__ import annotations
 
@@ -41,18 +41,53 @@ class RateLog(Callback):
             trainer.logger.log_metrics({"lr": float(rate)}, step=trainer.global_step)
 
 
-def checkpoints(folder: Path, monitor: str | None) -> ModelCheckpoint:
-    """Keep the best weights by the task's metric and the last state, also after an interruption.
+class OptimizerName(Callback):
+    """Write the class of the optimizer into checkpoints, so that its state is never read by another one."""
+
+    KEY = "optimizer_class"
+
+    def on_save_checkpoint(self, trainer: Trainer, task: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add the name."""
+        checkpoint[self.KEY] = ", ".join(class_path(type(optimizer)) for optimizer in trainer.optimizers)
+
+
+def class_path(kind: type) -> str:
+    """Return the path by which a class is imported where it is defined."""
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+class LastState(ModelCheckpoint):
+    """Keep the state after every epoch, and after an exception that came while training.
+
+    A start that is refused, such as a resume with other settings, leaves the checkpoint that was there.
+    """
+
+    started = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that the state is that of a training."""
+        super().on_train_start(trainer, pl_module)
+        self.started = True
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Save if the training had started."""
+        if self.started:
+            super().on_exception(trainer, pl_module, exception)
+
+
+def checkpoints(folder: Path, monitor: str | None) -> list[ModelCheckpoint]:
+    """Keep the best weights by the task's metric, and the state after every epoch or an interruption.
+
+    Two callbacks, for one of Lightning's would write the last state only where the metric has improved, and over the best
+    weights where the training is interrupted.
 
     Args:
         folder: Folder of the stage.
         monitor: Metric to minimise, or None to keep the last state only.
 
     Returns:
-        The callback.
+        The callbacks, that of the best weights first.
     """
-    options: dict[str, Any] = {"monitor": monitor, "mode": "min", "save_top_k": 1} if monitor else {}
-    return ModelCheckpoint(
-        dirpath=folder / "checkpoints", filename="best", save_last=True, enable_version_counter=False,
-        save_on_exception=True, auto_insert_metric_name=False, **options,
-    )  # fmt: skip
+    plain: dict[str, Any] = {"dirpath": folder / "checkpoints", "enable_version_counter": False, "auto_insert_metric_name": False}
+    last = LastState(filename="last", save_on_exception=True, **plain)
+    return [*([ModelCheckpoint(filename="best", monitor=monitor, **plain)] if monitor else []), last]

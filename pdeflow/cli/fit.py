@@ -176,9 +176,9 @@ def make_trainer(cli: Any, folder: Path, quiet: bool) -> Any:
     """Instantiate the trainer with the run's logger, checkpoints and progress."""
     from lightning.pytorch.loggers import CSVLogger
 
-    from pdeflow.cli.callbacks import PlainProgress, RateLog, checkpoints
+    from pdeflow.cli.callbacks import OptimizerName, PlainProgress, RateLog, checkpoints
 
-    extra: list[Any] = [checkpoints(folder, monitor_of(cli)), RateLog()]
+    extra: list[Any] = [*checkpoints(folder, monitor_of(cli)), RateLog(), OptimizerName()]
     bar = sys.stdout.isatty() and not quiet
     extra += [] if bar or quiet else [PlainProgress()]
     config = dict(cli.config_init["trainer"])
@@ -226,19 +226,20 @@ def run_trainer(trainer: Any, cli: Any, resume: Path | None, folder: Path) -> in
 
 
 def check_checkpoint(path: Path, task: Any) -> None:
-    """Refuse a checkpoint of another class or shape before training starts.
+    """Refuse a checkpoint of another class, shape or optimizer before training starts.
 
     Args:
         path: Lightning checkpoint.
         task: The task that would be resumed.
 
     Raises:
-        DataError: If the file is damaged or its weights have other names or shapes.
+        DataError: If the file is damaged, its weights have other names or shapes, or its optimizer is another.
     """
     import torch
 
     try:
-        state = torch.load(path, weights_only=True, map_location="cpu")["state_dict"]
+        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+        state = checkpoint["state_dict"]
     except Exception as error:
         raise DataError(f"checkpoint {path} cannot be read ({' '.join(str(error).split())[:160]})") from error
     own = {name: tuple(value.shape) for name, value in task.state_dict().items()}
@@ -250,4 +251,28 @@ def check_checkpoint(path: Path, task: Any) -> None:
             f"checkpoint {path} does not fit {type(task).__name__} with {type(task.network).__name__}: {len(different)} "
             f"tensors differ, first {name!r} is {found.get(name, 'missing')} there and {own.get(name, 'missing')} here; "
             "use the settings it was trained with"
+        )
+    check_optimizer(path, checkpoint, task)
+
+
+def check_optimizer(path: Path, checkpoint: dict[str, Any], task: Any) -> None:
+    """Refuse a checkpoint whose optimizer is of another class than the settings name.
+
+    Args:
+        path: File of the checkpoint.
+        checkpoint: Its content.
+        task: The task that would be resumed.
+
+    Raises:
+        DataError: If it is.
+    """
+    from pdeflow.cli.callbacks import OptimizerName, class_path
+    from pdeflow.tasks.configure import resolve
+
+    saved = checkpoint.get(OptimizerName.KEY)
+    make, _ = resolve(task.optimizer, "optimizer")
+    if saved is not None and isinstance(make, type) and class_path(make) != saved:
+        raise DataError(
+            f"checkpoint {path} holds the state of {saved}, the settings name {class_path(make)}; "
+            "resume with the optimizer it was trained with, or train anew in another --out"
         )
