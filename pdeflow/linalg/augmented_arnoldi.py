@@ -15,7 +15,7 @@ import scipy.linalg as la
 
 from pdeflow.linalg.harmonic_ritz import combine, harmonic_ritz, independent_columns, right_solve
 from pdeflow.linalg.iteration import Limits
-from pdeflow.linalg.recycle_space import NEW, SOLUTIONS, RecycleSpace, Space, columns_through, still_holds
+from pdeflow.linalg.recycle_space import NEW, SOLUTIONS, RecycleSpace, Space, columns_through
 from pdeflow.linalg.solution import Reason
 
 BREAKDOWN = 1e-14
@@ -45,40 +45,39 @@ class AugmentedArnoldi:
         self.Y = np.empty((n, m), dtype=b.dtype, order="F") if space == "y" else None
         self.G = np.zeros((m + past + 1, m + past), dtype=b.dtype)
         self.size = self.past = 0  # columns of U and C, and how many of them, the last ones, are solutions
-        self.earlier: tuple[np.ndarray, np.ndarray] | None = None  # solutions with this matrix, in use or not
+        self.carried: RecycleSpace | None = None  # of systems before with this matrix
+        self.updated = False  # whether U and C are others now
         rank_one = "gerc" if np.iscomplexobj(b) else "ger"
         self.gemv, self.gemm, self.ger = la.get_blas_funcs(("gemv", "gemm", rank_one), (b,))
         self.adjoint = 2 if np.iscomplexobj(b) else 1
         fit = CACHE // (n * b.itemsize)
         self.panel = min(fit, PANEL) if fit >= 2 else PANEL
 
-    def carry_over(self, A: Any, M: Any, recycle: RecycleSpace, r: np.ndarray) -> int:
+    def carry_over(self, A: Any, M: Any, recycle: RecycleSpace, start: np.ndarray | None) -> int:
         """Take over vectors of another system and make C = A U orthonormal.
 
         Args:
             A: Matrix of this system.
             M: Its preconditioner, which only the space "y" needs.
             recycle: The vectors; those whose image depends on others are dropped, and all where fewer than two are left.
-            r: First residual, shape (n,), which decides whether the solutions are used.
+            start: Where the images still hold, the first residual, shape (n,), which decides whether the solutions are used.
 
         Returns:
-            Products with A.
+            Products with A, that of the test among them.
         """
-        kept, tested = recycle.U[:, : self.k], 0
-        if self.Y is None and recycle.C is not None and kept.shape[1] == recycle.U.shape[1]:
-            tested = 1
-            if still_holds(A, recycle):
-                self._enter(recycle.C, kept)
-                self.earlier = recycle.past
-                if recycle.helps(r):
-                    self._enter_solutions(recycle)
-                return tested
+        kept = recycle.U[:, : self.k]
+        if start is not None and recycle.C is not None and kept.shape == recycle.U.shape:
+            self._enter(recycle.C, kept)
+            self.carried = recycle
+            if recycle.helps(start):
+                self._enter_solutions(recycle)
+            return 1
         X = kept if self.Y is None else columns_through(M, kept)
         C, R, order = independent_columns(np.asfortranarray(A @ X, dtype=self.CV.dtype))
         if len(R) >= 2:
             parts = [X] if self.Y is None else [X, kept]
             self._enter(C, *(right_solve(part, R, order) for part in parts))
-        return tested + kept.shape[1]
+        return kept.shape[1] + (recycle.C is not None and self.Y is None)
 
     def _enter(self, *parts: np.ndarray) -> None:
         """Append columns to C, U and Y."""
@@ -118,11 +117,11 @@ class AugmentedArnoldi:
         v[size] += 1
         for block in (self.CV[:, : size + 1], self.UZ[:, : size + 1]):
             self.ger(-2 / _norm(v) ** 2, self.gemv(1.0, block, v), v, a=block, overwrite_a=1)
-        self.size, self.past = size + 1, self.past + 1
+        self.size, self.past, self.updated = size + 1, self.past + 1, True
 
     def clear(self) -> None:
         """Forget U and C."""
-        self.size = self.past = 0
+        self.size, self.past, self.updated = 0, 0, True
 
     def project(self, x: np.ndarray, r: np.ndarray) -> None:
         """Correct x within U and r within C, so that Cᴴ r = 0.
@@ -245,7 +244,7 @@ class AugmentedArnoldi:
         Q, R, order = independent_columns(images)
         Q = np.hstack([Q, np.eye(p + 1, old)[:, kept]])
         P = np.hstack([right_solve(P, R, order), np.eye(p, old)[:, kept]])
-        self.size = Q.shape[1]
+        self.size, self.updated = Q.shape[1], True
         for block, coordinates in ((self.CV, Q), (self.UZ, P), (self.Y, P)):
             if block is not None:
                 combine(block, coordinates)
@@ -264,10 +263,13 @@ class AugmentedArnoldi:
             return None
         if self.Y is not None:
             return RecycleSpace(_columns(self.Y[:, :k]), None, layout, "y")
-        space = RecycleSpace(_columns(self.UZ[:, :k]), _columns(self.CV[:, :k]), layout)
+        if self.carried is None or self.updated:
+            space = RecycleSpace(_columns(self.UZ[:, :k]), _columns(self.CV[:, :k]), layout)
+        else:
+            space = RecycleSpace(self.carried.U, self.carried.C, layout)
         blocks = [block[:, k : self.size] for block in (self.CV, self.UZ)]
-        if not self.past and self.earlier is not None:
-            blocks = list(self.earlier)
+        if not self.past and self.carried is not None and self.carried.past is not None:
+            blocks = list(self.carried.past)
         new: list[np.ndarray] = []
         if solution is not None and (length := _norm(solution[0])) > 0:
             new = [part / length for part in solution]

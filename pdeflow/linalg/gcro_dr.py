@@ -14,7 +14,7 @@ import numpy as np
 from pdeflow.errors import UsageError
 from pdeflow.linalg.augmented_arnoldi import AugmentedArnoldi
 from pdeflow.linalg.iteration import Callback, Limits, Outcome
-from pdeflow.linalg.recycle_space import RecycleSpace, Space, checked, combination
+from pdeflow.linalg.recycle_space import RecycleSpace, Space, checked
 from pdeflow.linalg.solution import Reason, Solution
 from pdeflow.linalg.stand_alone import stand_alone
 
@@ -100,16 +100,19 @@ def run_gcro_dr(
             f"gcro_dr needs 0 <= k < m and recycle_space 'x' or 'y', got k {k}, m {m}, {recycle_space!r}"
         )
     x, r, matvecs = x0.copy(), b - A @ x0, 1
-    if (best := combination(A, x, r, recycle)) is not None:
-        norm, matvecs = _norm(b - A @ best), matvecs + 2
-        if limits.verdict([norm]) is Reason.converged:
-            return Outcome(best, Reason.converged, [norm], matvecs, recycle=recycle)
-    start, past = r.copy(), 0 if recycle is None else recycle.solutions
-    basis = AugmentedArnoldi(b, min(m, b.size), min(k, b.size - 1), recycle_space, past)
+    start, same = r, False
+    if recycle is not None and (guess := recycle.approximation(A, b, x, r)) is not None:
+        same, (x, r) = True, guess
+        if limits.verdict([_norm(r)]) is Reason.converged:
+            return Outcome(x, Reason.converged, [_norm(r)], matvecs + 1, recycle=recycle)
+    basis = AugmentedArnoldi(
+        b, min(m, b.size), min(k, b.size - 1), recycle_space, 0 if recycle is None else recycle.solutions
+    )
     if recycle is not None:
-        matvecs += basis.carry_over(A, M, recycle, r)
+        matvecs += basis.carry_over(A, M, recycle, start if same else None)
         basis.project(x, r)
-        basis.project(x, r)
+        if not same:
+            basis.project(x, r)
     projected = x.copy()
     norms = [_norm(r)]
     reason, slow, fresh = limits.verdict(norms), 0, k == 0

@@ -14,7 +14,7 @@ import scipy.linalg as la
 from pdeflow.errors import UsageError
 
 SAME = 1e-9
-"""Relative difference of A U g and C g, for a random g, below which C is taken to be A U still."""
+"""Relative difference of A U c and C c, for the c that a right-hand side asks for, below which C is taken to be A U still."""
 SOLUTIONS, WORTH = 20, 10.0
 """Solutions that are remembered, and factor by which they must shrink the first residual to be used: they lengthen each step."""
 NEW = 1e-6
@@ -47,6 +47,35 @@ class RecycleSpace:
     def solutions(self) -> int:
         """Number of solutions that are remembered."""
         return 0 if self.past is None else self.past[0].shape[1]
+
+    def approximation(
+        self, A: Any, b: np.ndarray, x: np.ndarray, r: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Correct x within the vectors and the settled solutions, without copying them, if C is A U for this A too.
+
+        The residual that C promises is compared with the true one, so that the test costs one product and no pass of its own.
+
+        Args:
+            A: Matrix of the system to solve.
+            b: Its right-hand side, shape (n,).
+            x: Initial guess.
+            r: Its residual.
+
+        Returns:
+            The corrected x and its true residual; None where A has changed or C is not known.
+        """
+        if self.C is None or self.space != "x" or self.C.shape[1] == 0:
+            return None
+        guess, promised = x.copy(), r.copy()
+        pairs = [(self.C, self.U)]
+        if self.past is not None and self.settled:
+            pairs.append((self.past[0][:, : self.settled], self.past[1][:, : self.settled]))
+        for C, U in pairs:
+            c = C.conj().T @ promised
+            guess += U @ c
+            promised -= C @ c
+        true = b - A @ guess
+        return (guess, true) if la.norm(true - promised) <= SAME * la.norm(r - promised) else None
 
     def helps(self, r: np.ndarray) -> bool:
         """Whether the solutions alone reduce a residual enough to be used.
@@ -113,43 +142,3 @@ def columns_through(operator: Any, X: np.ndarray) -> np.ndarray:
     if operator is None or X.shape[1] == 0:
         return np.array(X, order="F")
     return np.asfortranarray(np.stack([operator @ x for x in X.T], axis=1))
-
-
-def still_holds(A: Any, recycle: RecycleSpace) -> bool:
-    """Whether A U = C for this A too, so that nothing need be recomputed: tested on one random combination.
-
-    Args:
-        A: Matrix of the system to solve.
-        recycle: The space that is carried over; costs one product with A where it has a C.
-    """
-    if recycle.C is None or recycle.space != "x" or recycle.C.shape[1] == 0:
-        return False
-    rng, image, combined = np.random.default_rng(0), 0.0, 0.0
-    for C, U in ((recycle.C, recycle.U), *([] if recycle.past is None else [recycle.past])):
-        g = rng.standard_normal(C.shape[1])
-        image, combined = image + C @ g, combined + U @ g
-    return bool(la.norm(A @ combined - image) <= SAME * la.norm(image))
-
-
-def combination(A: Any, x: np.ndarray, r: np.ndarray, recycle: RecycleSpace | None) -> np.ndarray | None:
-    """Return the best approximation within the vectors and the solutions that are carried, without copying them.
-
-    Args:
-        A: Matrix of the system to solve.
-        x: Initial guess, shape (n,).
-        r: Its residual.
-        recycle: The space that is carried over, or None.
-
-    Returns:
-        The approximation; None where no solution is remembered, or they belong to another matrix.
-    """
-    if recycle is None or recycle.past is None or not recycle.settled or not still_holds(A, recycle):
-        return None
-    assert recycle.C is not None  # or it would not hold
-    images, corrections = (part[:, : recycle.settled] for part in recycle.past)
-    x, r = x.copy(), r.copy()
-    for C, U in ((recycle.C, recycle.U), (images, corrections)) * 2:  # twice against rounding
-        c = C.conj().T @ r
-        x += U @ c
-        r -= C @ c
-    return x
