@@ -49,9 +49,7 @@ class SpectralWeight(nn.Module, ABC):
         layers: Number of layers that share the tensor, or None for one layer alone.
     """
 
-    def __init__(
-        self, in_channels: int, out_channels: int, n_modes: Sequence[int], layers: int | None = None
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, n_modes: Sequence[int], layers: int | None = None) -> None:
         super().__init__()
         self.in_channels, self.out_channels, self.n_modes, self.layers = in_channels, out_channels, tuple(n_modes), layers
         self.kept = kept_shape(n_modes)
@@ -173,9 +171,9 @@ class CPWeight(SpectralWeight):
         layers: Number of layers that share the tensor, or None.
     """
 
-    matrix_views: ClassVar[dict[str, str]] = {
-        "scale": "elementwise", "in_factor": "matrix", "out_factor": "matrix", "layer_factor": "matrix",
-        **{f"mode_factor_{axis}": "complex_matrix" for axis in range(3)},
+    matrix_views: ClassVar[dict[str, str]] = {  # a component is a column, in out_factor a row
+        "scale": "elementwise", "in_factor": "columns", "out_factor": "rows", "layer_factor": "columns",
+        **{f"mode_factor_{axis}": "complex_columns" for axis in range(3)},
     }  # fmt: skip
 
     def __init__(
@@ -212,8 +210,8 @@ class TensorTrainWeight(SpectralWeight):
     """
 
     matrix_views: ClassVar[dict[str, str]] = {
-        "in_factor": "matrix", "out_core": "matrix", "layer_factor": "matrix",
-        **{f"mode_core_{axis}": "complex_matrix" for axis in range(3)},
+        "in_factor": "train_core", "out_core": "train_core", "layer_factor": "train_core",
+        **{f"mode_core_{axis}": "complex_train_core" for axis in range(3)},
     }  # fmt: skip
 
     def __init__(

@@ -16,7 +16,8 @@ from .conftest import inside
 
 ABSTRACT = {"MatrixOptimizer"}  # takes a chain; presets are its settings
 FOUND = {name: getattr(optim, name) for name in optim.__all__}
-OPTIMIZERS = sorted(n for n, c in FOUND.items() if isinstance(c, type) and issubclass(c, torch.optim.Optimizer) and n not in ABSTRACT)
+CLASSES = {name for name, c in FOUND.items() if isinstance(c, type) and issubclass(c, torch.optim.Optimizer)}
+OPTIMIZERS = sorted(CLASSES - ABSTRACT)
 OPTIONS = {
     "Trion": {"rank": 3}, "DCTAdamW": {"rank": 3}, "PolarGrad": {"lr": 1e-2}, "MFAC": {"damping": 1.0},
     "NystromNewtonCG": {"rank": 8}, "SOAP": {"refresh": 2}, "KLShampoo": {"refresh": 2}, "Shampoo": {"refresh": 2},
@@ -24,7 +25,8 @@ OPTIONS = {
 STEPS, HALF = 12, 2
 """Steps of a whole training, in four epochs, and the epochs after which it is stopped; refreshes fall before and after."""
 DARCY = {"class_path": "pdeflow.problems.Darcy", "init_args": {"modes": 4}}
-NETWORK = {"class_path": "pdeflow.models.TFNO", "init_args": {"n_modes": [4, 4], "hidden_channels": 8, "n_layers": 1, "rank": 0.3}}
+SIZES = {"n_modes": [4, 4], "hidden_channels": 8, "n_layers": 1, "rank": 0.3}
+NETWORK = {"class_path": "pdeflow.models.TFNO", "init_args": SIZES}
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdeflow.models import SpectralConv
-from pdeflow.optim import VIEWS, from_matrix, polar, to_matrix
+from pdeflow.models.spectral_weight import spectral_weight
+from pdeflow.optim import VIEWS, Muon, from_matrix, polar, to_matrix
+from pdeflow.tasks.parameter_groups import parameter_groups
 
 sizes = st.integers(1, 5)
 complex_shapes = {
@@ -90,3 +92,109 @@ def test_views_that_do_not_fit_are_refused():
         to_matrix(torch.zeros(3), "matrix")
     with pytest.raises(ValueError, match="do not fill"):
         from_matrix(torch.zeros(1, 2, 2), "matrix", torch.zeros(3, 3))
+
+
+FACTORED = ("tucker", "cp", "tt")
+SHARED = [(kind, None) for kind in ("dense", "depthwise", *FACTORED)] + [(kind, 3) for kind in FACTORED]
+
+
+def weight_of(kind, layers=None, rank=0.5):
+    torch.manual_seed(0)
+    return spectral_weight(kind, 4, 4, (6, 6), rank, layers).double()
+
+
+@pytest.mark.parametrize(("kind", "layers"), SHARED)
+def test_the_declared_view_of_every_spectral_parameter_is_an_inverse_map(kind, layers):
+    groups = parameter_groups(weight_of(kind, layers))
+    for group in groups:
+        for p in group["params"]:
+            torch.testing.assert_close(from_matrix(to_matrix(p, group["matrix_view"]), group["matrix_view"], p), p, atol=0, rtol=0)
+    kinds = {"dense": {"spectral"}, "depthwise": {"elementwise"}, "tucker": {"matrix", "complex_matrix", "tucker_core"},
+             "cp": {"elementwise", "columns", "rows", "complex_columns"}, "tt": {"train_core", "complex_train_core"}}  # fmt: skip
+    assert {group["matrix_view"] for group in groups} == kinds[kind]
+
+
+def steps_of(weight, gradients=None):
+    """Muon's step of every parameter, for given gradients or those of a fixed linear functional of the dense weight."""
+    before = {name: p.detach().clone() for name, p in weight.named_parameters()}
+    if gradients is None:
+        dense = sum(weight.dense_weight(layer) for layer in range(weight.layers or 1))
+        direction = torch.randn(dense.shape, dtype=dense.dtype, generator=torch.Generator().manual_seed(1))
+        (dense * direction.conj()).real.sum().backward()
+    for name, p in weight.named_parameters():
+        p.grad = gradients[name] if gradients else p.grad
+    Muon(parameter_groups(weight), lr=1.0, polar="svd").step()
+    return {name: p.detach() - before[name] for name, p in weight.named_parameters()}
+
+
+@pytest.mark.parametrize("layers", [None, 3])
+def test_the_step_of_a_component_of_cp_does_not_depend_on_the_others(layers):
+    names = dict(weight_of("cp", layers).named_parameters())
+    gradients = {name: torch.randn(p.shape, dtype=p.dtype) for name, p in names.items()}
+    other = {name: g.clone() for name, g in gradients.items()}
+    for name in names:  # component 0: a row of out_factor, a column of the others
+        part = other[name] if name in ("out_factor", "scale") else other[name].transpose(0, 1)
+        part[0] = torch.randn(part[0].shape, dtype=part.dtype)
+    first, second = steps_of(weight_of("cp", layers), gradients), steps_of(weight_of("cp", layers), other)
+    for name in names:
+        a, b = (s[name] if name in ("out_factor", "scale") else s[name].transpose(0, 1) for s in (first, second))
+        torch.testing.assert_close(a[1:], b[1:], atol=1e-14, rtol=0)
+        assert name == "scale" or not torch.allclose(a[0], b[0])
+
+
+def complex_part(p):
+    return torch.view_as_complex(p.detach().contiguous())
+
+
+def test_steps_of_cp_follow_the_split_of_a_component_among_its_factors():
+    """a -> c a, b -> b / c and u -> z u, v -> v / z leave the weight, the steps turn by z / |z|, sizes do not enter."""
+    plain, split = weight_of("cp"), weight_of("cp")
+    size, phase = torch.linspace(0.5, 3, plain.rank).double(), torch.exp(2j * torch.linspace(0, 3, plain.rank).double())
+    with torch.no_grad():
+        split.in_factor *= size
+        split.out_factor /= size[:, None]
+        split.mode_factor_0.copy_(torch.view_as_real(complex_part(plain.mode_factor_0) * size * phase))
+        split.mode_factor_1.copy_(torch.view_as_real(complex_part(plain.mode_factor_1) / (size * phase)))
+    torch.testing.assert_close(split.dense_weight(), plain.dense_weight())
+    a, b = steps_of(plain), steps_of(split)
+    for name in ("in_factor", "out_factor"):
+        torch.testing.assert_close(b[name], a[name])
+    torch.testing.assert_close(complex_part(b["mode_factor_0"]), complex_part(a["mode_factor_0"]) * phase)
+    torch.testing.assert_close(complex_part(b["mode_factor_1"]), complex_part(a["mode_factor_1"]) / phase)
+
+
+def test_steps_of_a_tensor_train_follow_rotations_of_its_bonds():
+    plain, turned = weight_of("tt"), weight_of("tt")
+    r_in, r_out, r_mode = plain.in_factor.shape[1], plain.out_core.shape[2], plain.mode_core_0.shape[2]
+    p, q = (torch.linalg.qr(torch.randn(r, r).double()).Q for r in (r_in, r_out))
+    z = torch.linalg.qr(torch.randn(r_mode, r_mode, dtype=torch.complex128)).Q
+
+    def turn(parts):
+        first, second = complex_part(parts["mode_core_0"]), complex_part(parts["mode_core_1"])
+        return {
+            "in_factor": parts["in_factor"].detach() @ p,
+            "out_core": torch.einsum("ap,aob,bq->poq", p, parts["out_core"].detach(), q),
+            "mode_core_0": torch.view_as_real(torch.einsum("bq,bkc,cz->qkz", q.to(z), first, z)),
+            "mode_core_1": torch.view_as_real(torch.einsum("cz,ckd->zkd", z.conj(), second)),
+        }
+
+    with torch.no_grad():
+        for name, value in turn(dict(plain.named_parameters())).items():
+            turned.get_parameter(name).copy_(value)
+    torch.testing.assert_close(turned.dense_weight(), plain.dense_weight())
+    expected, found = turn(steps_of(plain)), steps_of(turned)
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name])
+
+
+@pytest.mark.parametrize("layers", [None, 3])
+def test_a_tensor_train_of_isometries_in_its_views_has_the_norm_of_its_last_core(layers):
+    """Left-canonical form; Oseledets, SIAM J. Sci. Comput. 33 (2011) 2295, section 3."""
+    weight = weight_of("tt", layers, rank=[2, 3, 3, 2][0 if layers else 1 :])
+    *isometries, (_, last) = list(weight.named_parameters())
+    views = {id(p): group["matrix_view"] for group in parameter_groups(weight) for p in group["params"]}
+    with torch.no_grad():
+        for _, p in isometries:
+            p.copy_(from_matrix(polar(to_matrix(p, views[id(p)]), "svd"), views[id(p)], p))
+    total = sum(weight.dense_weight(layer).abs().square().sum() for layer in range(layers or 1))
+    torch.testing.assert_close(total, last.detach().square().sum())
