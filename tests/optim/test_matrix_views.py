@@ -106,9 +106,9 @@ def weight_of(kind, layers=None, rank=0.5):
 @pytest.mark.parametrize(("kind", "layers"), SHARED)
 def test_the_declared_view_of_every_spectral_parameter_is_an_inverse_map(kind, layers):
     groups = parameter_groups(weight_of(kind, layers))
-    for group in groups:
-        for p in group["params"]:
-            torch.testing.assert_close(from_matrix(to_matrix(p, group["matrix_view"]), group["matrix_view"], p), p, atol=0, rtol=0)
+    for view, parameters in ((group["matrix_view"], group["params"]) for group in groups):
+        for p in parameters:
+            torch.testing.assert_close(from_matrix(to_matrix(p, view), view, p), p, atol=0, rtol=0)
     kinds = {"dense": {"spectral"}, "depthwise": {"elementwise"}, "tucker": {"matrix", "complex_matrix", "tucker_core"},
              "cp": {"elementwise", "columns", "rows", "complex_columns"}, "tt": {"train_core", "complex_train_core"}}  # fmt: skip
     assert {group["matrix_view"] for group in groups} == kinds[kind]

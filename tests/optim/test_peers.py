@@ -1,4 +1,4 @@
-"""The same steps as other implementations of the same rule, on real matrices."""
+"""The same steps as other implementations of the same rule, on real matrices: torch's, and those of the extra `peers`."""
 
 import pytest
 import torch
@@ -8,9 +8,13 @@ from pdeflow import optim
 
 from .test_chain import gaussian
 
-peers = pytest.importorskip("pytorch_optimizer")
-LMONorm = pytest.importorskip("pytorch_optimizer.optimizer.scion").LMONorm
 SHAPES = [(5, 5), (6, 4), (4, 7)]
+
+
+@pytest.fixture
+def peers():
+    """A library of the extra `peers`."""
+    return pytest.importorskip("pytorch_optimizer", reason="pip install 'pdeflow[peers]'")
 
 
 def together(ours, theirs, shape, steps=20):
@@ -31,7 +35,7 @@ def together(ours, theirs, shape, steps=20):
 
 @pytest.mark.parametrize("shape", [(3, 3), (4, 4), (6, 6)])  # else the first gradient leaves a null space without a basis
 @pytest.mark.parametrize("refresh", [1, 3, 10])
-def test_soap(shape, refresh):
+def test_soap(shape, refresh, peers):
     ours, theirs, way = together(
         lambda p: optim.SOAP(p, lr=0.03, refresh=refresh),
         lambda p: peers.SOAP(p, lr=0.03, weight_decay=0.0, precondition_frequency=refresh),
@@ -41,7 +45,7 @@ def test_soap(shape, refresh):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_shampoo(shape):
+def test_shampoo(shape, peers):
     ours, theirs, way = together(
         lambda p: optim.Shampoo(p, lr=0.1, momentum=0.0, statistics_decay=1.0, damping=1e-13, refresh=1),
         lambda p: peers.Shampoo(p, lr=0.1, matrix_eps=1e-13),
@@ -53,8 +57,8 @@ def test_shampoo(shape):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("constrained", [False, True])
 @pytest.mark.parametrize(("ball", "theirs"), [("column", "COL"), ("row", "ROW"), ("sign", "SIGN"), ("spectral", "SPECTRAL")])
-def test_scion(shape, constrained, ball, theirs):
-    kind = LMONorm[theirs]
+def test_scion(shape, constrained, ball, theirs, peers):
+    kind = peers.optimizer.scion.LMONorm[theirs]
     ours, other, way = together(
         lambda p: optim.Scion(p, lr=0.02, constrained=constrained, ball=ball, radius=2.0, polar="jordan5"),
         lambda p: peers.SCION(p, lr=0.02, constraint=constrained, norm_type=kind, scale=2.0),
@@ -65,7 +69,7 @@ def test_scion(shape, constrained, ball, theirs):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_normuon(shape):
+def test_normuon(shape, peers):
     ours, theirs, way = together(
         lambda p: optim.NorMuon(p, lr=0.02, polar="jordan5", scale="kj"),
         lambda p: peers.NorMuon([{"params": p, "use_muon": True}], lr=0.02),
