@@ -25,12 +25,14 @@ def finish(cli: Any, trainer: Any, folder: Path, seconds: float) -> str:
     """
     task, checkpoint = cli.model, trainer.checkpoint_callback
     best = Path(checkpoint.best_model_path) if checkpoint.best_model_path else None
-    if best is not None and best.is_file():
-        task.load_state_dict(torch.load(best, weights_only=True, map_location="cpu")["state_dict"])
+    kept = torch.load(best, weights_only=True, map_location="cpu") if best is not None and best.is_file() else {}
+    if kept:
+        task.load_state_dict(kept["state_dict"])
     monitor, value = checkpoint.monitor, checkpoint.best_model_score
-    best_epoch = torch.load(best, weights_only=True, map_location="cpu")["epoch"] + 1 if best else None
+    best_epoch = kept["epoch"] + 1 if kept else None
     metrics = {monitor: float(value)} if monitor and value is not None else {}
-    export(folder, task.network, export_settings(cli, metrics))
+    card = {"iteration_card": kept["iteration_card"]} if "iteration_card" in kept else {}
+    export(folder, task.network, export_settings(cli, metrics) | card)
     summary = {
         "stage": folder.name,
         "task": cli.spec("model").get("class_path"),

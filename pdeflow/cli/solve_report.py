@@ -10,6 +10,7 @@ import numpy as np
 from pdeflow.cli.arrays import write_array
 from pdeflow.cli.progress import progress
 from pdeflow.cli.resolution import resolution
+from pdeflow.errors import UsageError
 
 
 def write_comparison(
@@ -63,10 +64,13 @@ def race(
 
     entries = list(default_entries(system))
     if learned is not None:
-        entries += [
-            Entry("learned cycle, untrained", "fcg", type(learned)(), learned=True),
-            Entry("learned cycle, trained", "fcg", learned, learned=True),
-        ]
+        if hasattr(learned, "untrained"):
+            entries += [
+                Entry("learned cycle, untrained", "fcg", learned.untrained(), learned=True),
+                Entry("learned cycle, trained", "fcg", learned, learned=True),
+            ]
+        else:  # untrained, it solves nothing
+            entries.append(Entry(f"{type(learned).__name__}, trained", "dcdm", learned, learned=True))
     with progress("compare", quiet) as display:
         done: list[str] = []
 
@@ -92,11 +96,16 @@ def unseen_counts(settings: Any, learned: Any, quiet: bool) -> dict[str, Any]:
 
     Returns:
         Counts by grid; every solve is verified, one that fails counts as infinite.
+
+    Raises:
+        UsageError: If the network has no untrained form that solves.
     """
     from pdeflow import seeds
     from pdeflow.linalg import solve
 
-    methods = {"untrained": type(learned)(), "trained": learned, "amg": "amg", "cg": "none"}
+    if not hasattr(learned, "untrained"):
+        raise UsageError(f"--unseen compares with the untrained cycle, and {type(learned).__name__} solves nothing untrained; leave it out")
+    methods = {"untrained": learned.untrained(), "trained": learned, "amg": "amg", "cg": "none"}
     grids = []
     with progress("unseen instances", quiet) as display:
         for g, shape in enumerate(settings.unseen_grids):

@@ -206,7 +206,8 @@ def build(spec: Any, system: LinearSystem) -> Preconditioner:
         raise UsageError(f"preconditioner has shape {M.shape}, the matrix {system.A.shape}")
     apply = _careful(M, system.n)
     flags = {name: getattr(M, name, None) for name in ("linear", "symmetric", "positive")}
-    if any(value is None for value in flags.values()):
+    refused = flags["linear"] is False or flags["symmetric"] is False  # by plain methods, whatever the other flags are
+    if flags["linear"] is None or (None in flags.values() and not refused):
         found = probe(Preconditioner("", apply, system.A.shape), system)
         flags = {name: found[name] if value is None else value for name, value in flags.items()}
     name = getattr(M, "name", type(spec).__name__)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from pdeflow.linalg.conjugate_window import Window, times
+
 
 def inner(x: Tensor, y: Tensor) -> Tensor:
     """Inner product of each pair in a batch, shapes (batch, ...) and (batch, ...) to (batch,)."""
@@ -56,19 +58,32 @@ def log_energy_loss(f: Tensor, Af: Tensor, b: Tensor, x: Tensor, floor: float = 
     return torch.log(energy_loss(f, Af, b, x).clamp_min(0) + floor)
 
 
-def residual_loss(Af: Tensor, b: Tensor, f: Tensor) -> Tensor:
+def residual_loss(f: Tensor, Af: Tensor, b: Tensor) -> Tensor:
     """Squared residual after the line search, ‖b - α A f‖² with α = bᵀf / fᵀAf, shape (batch,).
 
     Args:
-        Af: A f, shape (batch, ...).
-        b: Right-hand sides, same shape.
-        f: Proposed directions, same shape.
+        f: Proposed directions, shape (batch, ...).
+        Af: A f, same shape.
+        b: Right-hand sides of length one, same shape.
 
     Reference: Kaneda et al., arXiv 2205.10763 (official code: squared norm, gradients flow through α).
     """
     alpha = inner(b, f) / inner(f, Af)
     rest = b - alpha.reshape(-1, *[1] * (b.ndim - 1)) * Af
     return inner(rest, rest)
+
+
+def minimal_residual_loss(f: Tensor, Af: Tensor, b: Tensor) -> Tensor:
+    """Share of ‖b‖² that the best step along f leaves, 1 - cos²(A f, b), shape (batch,); for A that is not positive definite.
+
+    Args:
+        f: Not used: only A f matters.
+        Af: A f, shape (batch, ...).
+        b: Right-hand sides, same shape.
+
+    Reference: specs/deep_conjugate_direction.md, section 2.6 (β = (A f)ᵀb / ‖A f‖², as in GCR).
+    """
+    return 1 - inner(Af, b) ** 2 / (inner(Af, Af) * inner(b, b))
 
 
 def mixed_noise(
@@ -105,32 +120,32 @@ def on_policy_pairs(
     b: Tensor,
     x: Tensor,
     steps: int,
+    window: int = 2,
 ) -> tuple[Tensor, Tensor]:
-    """Replace right-hand sides by residuals that conjugate gradients with this preconditioner meets.
+    """Replace right-hand sides by residuals that flexible conjugate gradients with this preconditioner meet.
 
     Args:
         apply: The operator A on fields of the shape of b.
-        precondition: M ≈ A⁻¹, symmetric positive definite.
+        precondition: Any map from residuals to directions; plain conjugate gradients where it is symmetric positive definite.
         b: Right-hand sides, shape (batch, ...).
         x: Exact solutions, A x = b, same shape.
         steps: Number of steps from zero, 0 or more.
+        window: Earlier directions to which a new one is made A-orthogonal.
 
     Returns:
         (r, e) with A e = r, the residual and the error after the steps, both divided by ‖r‖₂.
 
-    Reference: Saad, Iterative Methods for Sparse Linear Systems, 2nd ed., algorithm 9.1.
+    Reference: Kaneda et al., arXiv 2205.10763; specs/deep_conjugate_direction.md, eq. 2.2 and 2.3.
     """
-
-    def column(values: Tensor) -> Tensor:
-        return values.reshape(-1, *[1] * (b.ndim - 1))
-
-    r, e, p, rho = b, x, torch.zeros_like(b), torch.ones_like(column(b.flatten(1)[:, 0]))
-    for k in range(steps):
-        z = precondition(r)
-        previous, rho = rho, column(inner(r, z))
-        p = z + (rho / previous) * p if k else z
-        Ap = apply(p)
-        alpha = rho / column(inner(p, Ap))
-        e, r = e - alpha * p, r - alpha * Ap
-    norm = column(inner(r, r).sqrt())
-    return r / norm, e / norm
+    r, e, kept = b, x, Window(window)
+    for _ in range(steps):
+        d, Ad, curvature = kept.conjugate(precondition(r), apply)
+        good = curvature > 0
+        square = torch.where(good, curvature, 1.0)
+        d, Ad = times(good, d), times(good, Ad)
+        alpha = inner(r, d) / square
+        e, r = e - times(alpha, d), r - times(alpha, Ad)
+        kept.push(d, Ad, square)
+        kept.close()
+    scale = 1 / inner(r, r).sqrt()
+    return times(scale, r), times(scale, e)

@@ -6,13 +6,14 @@ section 3.4); the linear network has the shape of a multigrid cycle (section 3.5
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pdeflow.models.network_preconditioner import NetworkPreconditioner, on_grid
+from pdeflow.models.network_preconditioner import NetworkPreconditioner, check_sides, normalized, on_grid
 
 COARSEST_SIDE = 4
 """A linear network with tied levels halves its grid until a side is at most so long or odd."""
@@ -113,6 +114,18 @@ class DirectionNet(nn.Module):
         coarse = self.coarse(pool(fine, 2))
         return self.project(self.after(fine + functional.interpolate(coarse, scale_factor=2, mode="nearest")))
 
+    def on(self, coefficient: Tensor, spacing: Sequence[float]) -> Callable[[Tensor], Tensor]:
+        """Return the map from residuals (batch, 1, *grid) to directions for some coefficients, which this network does not read."""
+        return lambda r: normalized(self, r)
+
+    def check_grid(self, shape: Sequence[int], spacing: Sequence[float]) -> None:
+        """Refuse a grid that cannot be trained on.
+
+        Raises:
+            ValueError: If it has another dimension, or a side that is odd.
+        """
+        check_sides(shape, self.dim, 2)
+
     def setup(self, system: Any, dtype: torch.dtype | None = None) -> NetworkPreconditioner:
         """Build M @ r of one system (protocol of pdeflow.linalg); for flexible methods with a window of ten.
 
@@ -139,6 +152,9 @@ class LinearMultigridNet(nn.Module):
             their number follows from the grid instead.
         tied: Whether all levels share their weights, which then also serve finer grids than those of the training.
 
+    Attributes:
+        divisor: What each side of a grid must be divisible by.
+
     Raises:
         ValueError: If dim is not 2 or 3, or a number is below one.
 
@@ -151,6 +167,7 @@ class LinearMultigridNet(nn.Module):
         if channels < 1 or levels < 1:
             raise ValueError(f"expected positive channels and levels, got {channels} and {levels}")
         self.dim, self.levels, self.tied = dim, levels, tied
+        self.divisor = 2 if tied else 2 ** (levels - 1)
         transposed = nn.ConvTranspose2d if dim == 2 else nn.ConvTranspose3d
         own = 1 if tied else levels - 1
 
@@ -167,7 +184,7 @@ class LinearMultigridNet(nn.Module):
         """Propose directions.
 
         Args:
-            r: Residuals, shape (batch, 1, *grid), sides divisible by 2^(levels - 1), even where levels are tied.
+            r: Residuals, shape (batch, 1, *grid), sides divisible by `divisor`.
 
         Returns:
             Directions, same shape; linear in r.
@@ -187,6 +204,18 @@ class LinearMultigridNet(nn.Module):
             return level == self.levels - 1
         return min(shape) <= COARSEST_SIDE or any(side % 2 for side in shape)
 
+    def on(self, coefficient: Tensor, spacing: Sequence[float]) -> Callable[[Tensor], Tensor]:
+        """Return the map from residuals (batch, 1, *grid) to directions for some coefficients, which this network does not read."""
+        return lambda r: normalized(self, r)
+
+    def check_grid(self, shape: Sequence[int], spacing: Sequence[float]) -> None:
+        """Refuse a grid that cannot be trained on.
+
+        Raises:
+            ValueError: If it has another dimension, or a side that the levels cannot halve.
+        """
+        check_sides(shape, self.dim, self.divisor)
+
     def setup(self, system: Any, dtype: torch.dtype | None = None) -> NetworkPreconditioner:
         """Build M @ r of one system (protocol of pdeflow.linalg); linear, not symmetric.
 
@@ -197,4 +226,4 @@ class LinearMultigridNet(nn.Module):
         Raises:
             ValueError: If its grid has another dimension, or a side that the levels cannot halve.
         """
-        return on_grid(self, system, self.dim, 2 if self.tied else 2 ** (self.levels - 1), True, dtype)
+        return on_grid(self, system, self.dim, self.divisor, True, dtype)

@@ -9,7 +9,7 @@ Briggs, Henson and McCormick, A Multigrid Tutorial, 2nd ed. (2000), chapter 3; t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import log2
 from typing import Any
@@ -163,6 +163,7 @@ class LearnedVCycle(nn.Module):
     """
 
     fold: Tensor
+    dim = 2
 
     def __init__(self, damping: float = 0.8, coarsest: int = COARSEST_CELLS) -> None:
         super().__init__()
@@ -197,6 +198,34 @@ class LearnedVCycle(nn.Module):
                 f"{tuple(r.shape)}; both are (batch, 1, nx, ny)"
             )
         return self.cycle(r, setup_levels(coefficient, spacing, self.coarsest))
+
+    def on(self, coefficient: Tensor, spacing: Sequence[float]) -> Callable[[Tensor], Tensor]:
+        """Return the map from residuals (batch, 1, nx, ny) to corrections for a batch of coefficients.
+
+        Args:
+            coefficient: Positive cell values, shape (batch, 1, nx, ny).
+            spacing: Cell widths (h_x, h_y).
+
+        Raises:
+            ValueError: See setup_levels.
+        """
+        levels = setup_levels(coefficient, spacing, self.coarsest)
+        return lambda r: self.cycle(r, levels)
+
+    def check_grid(self, shape: Sequence[int], spacing: Sequence[float]) -> None:
+        """Refuse a grid on which there is nothing to train.
+
+        Raises:
+            ValueError: If it cannot be coarsened, or is so coarse that the cycle solves exactly.
+        """
+        if len(setup_levels(torch.ones(1, 1, *shape), spacing, self.coarsest)) == 1:
+            raise ValueError(
+                f"it has at most coarsest={self.coarsest} cells, which the cycle solves exactly: nothing to learn; take a finer grid"
+            )
+
+    def untrained(self) -> LearnedVCycle:
+        """Return the cycle before training, which is classical multigrid."""
+        return LearnedVCycle(coarsest=self.coarsest)
 
     def cycle(self, r: Tensor, levels: Sequence[Level]) -> Tensor:
         """Apply one cycle on a hierarchy that setup_levels built, e.g. many times for one coefficient.

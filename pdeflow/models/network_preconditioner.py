@@ -7,11 +7,12 @@ answers small residuals with noise, and 16 bits underflow on them).
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class NetworkPreconditioner:
@@ -54,6 +55,36 @@ class NetworkPreconditioner:
         return norm * out.to("cpu", torch.float64).flatten().numpy()
 
 
+def normalized(network: nn.Module, r: Tensor) -> Tensor:
+    """Return ‖r‖ f(r / ‖r‖) for each residual of a batch, in the type of r; the network computes in its own.
+
+    Args:
+        network: f, from (batch, 1, *grid) to the same shape.
+        r: Residuals, shape (batch, 1, *grid).
+    """
+    norm = r.flatten(1).norm(dim=1).reshape(-1, *[1] * (r.ndim - 1))
+    out = network((r / torch.where(norm > 0, norm, 1.0)).to(next(network.parameters()).dtype))
+    return norm * out.to(r.dtype)
+
+
+def check_sides(shape: Sequence[int], dim: int, divisor: int) -> None:
+    """Refuse a grid that does not fit a network.
+
+    Args:
+        shape: Points per axis.
+        dim: Axes that the network was made for.
+        divisor: What each side must be divisible by.
+
+    Raises:
+        ValueError: With the shape.
+    """
+    if len(shape) != dim or any(side % divisor for side in shape):
+        raise ValueError(
+            f"the network was made for a {dim}-D grid with sides divisible by {divisor}, got {tuple(shape) or 'a system without a grid'}; "
+            "use AMG, or a network made for it"
+        )
+
+
 def on_grid(network: nn.Module, system: Any, dim: int, divisor: int, linear: bool, dtype: torch.dtype | None) -> NetworkPreconditioner:  # fmt: skip
     """Make the preconditioner of a system, if the network fits its grid.
 
@@ -69,9 +100,5 @@ def on_grid(network: nn.Module, system: Any, dim: int, divisor: int, linear: boo
         ValueError: If the system has no grid, or one of another dimension or with another side.
     """
     shape = tuple(getattr(getattr(system, "grid", None), "shape", ()))
-    if len(shape) != dim or any(side % divisor for side in shape):
-        raise ValueError(
-            f"the network was made for a {dim}-D grid with sides divisible by {divisor}, got {shape or 'a system without a grid'}; "
-            "use AMG, or a network made for it"
-        )
+    check_sides(shape, dim, divisor)
     return NetworkPreconditioner(network, shape, linear, dtype)

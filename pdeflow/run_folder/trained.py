@@ -85,6 +85,11 @@ class Trained:
         lines = [f"{self.settings['network']['class_path']}, {count:,} real parameters"]
         lines += [f"problem  {self.problem.equation}"] if self.problem is not None else []
         lines += [f"{name}  {value:.3g}" for name, value in (self.settings.get("metrics") or {}).items()]
+        card: dict[str, Any] = self.settings.get("iteration_card") or {"grids": []}
+        for row in card["grids"]:
+            others = ", ".join(f"{name} {row[name]}" for name in ("cg", "jacobi", "ic", "amg") if row.get(name) is not None)
+            grid = "x".join(map(str, row["grid"]))
+            lines.append(f"iterations to {card['rtol']:.0e} on {grid}: {row['network']:.1f} ({others})")
         return "\n".join(lines)
 
     def _as_batch(self, fields: Tensor) -> Tensor:

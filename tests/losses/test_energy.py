@@ -5,6 +5,7 @@ from pdeflow.losses.energy import (
     energy_loss,
     inner,
     log_energy_loss,
+    minimal_residual_loss,
     mixed_noise,
     on_policy_pairs,
     residual_loss,
@@ -33,7 +34,7 @@ def multiply(A, x):
 def test_energy_loss_is_zero_for_the_exact_direction(pairs):
     A, _, x, b = pairs
     assert energy_loss(-3 * x, multiply(A, -3 * x), b, x).abs().max() < 1e-12
-    assert residual_loss(multiply(A, x), b, x).max() < 1e-20 * inner(b, b).max()
+    assert residual_loss(x, multiply(A, x), b).max() < 1e-20 * inner(b, b).max()
 
 
 def test_energy_loss_ignores_scale_and_sign(pairs):
@@ -41,7 +42,7 @@ def test_energy_loss_ignores_scale_and_sign(pairs):
     loss = energy_loss(f, multiply(A, f), b, x)
     torch.testing.assert_close(energy_loss(-7 * f, multiply(A, -7 * f), b, x), loss, rtol=1e-12, atol=1e-15)
     torch.testing.assert_close(
-        residual_loss(multiply(A, -7 * f), b, -7 * f), residual_loss(multiply(A, f), b, f)
+        residual_loss(-7 * f, multiply(A, -7 * f), b), residual_loss(f, multiply(A, f), b)
     )
 
 
@@ -52,6 +53,24 @@ def test_energy_loss_is_what_an_exact_line_search_leaves(pairs):
     left = inner(error, multiply(A, error)) / inner(x, b)  # = 1 - cos²_A(f, x)
     torch.testing.assert_close(energy_loss(f, Af, b, x), left, rtol=1e-10, atol=0)
     torch.testing.assert_close(log_energy_loss(f, Af, b, x), torch.log(left + 1e-6), rtol=1e-10, atol=0)
+
+
+def test_minimal_residual_loss_is_the_smallest_residual_along_a_direction(pairs):
+    """Whatever A is: no other length of f leaves less."""
+    A, f, _, b = pairs
+    A = A - 8 * torch.eye(12, dtype=torch.float64)  # indefinite
+    Af, lengths = multiply(A, f), torch.linspace(-3, 3, 6001, dtype=torch.float64)
+    left = (b[:, None] - lengths[:, None] * Af[:, None]).norm(dim=2).amin(1) ** 2 / inner(b, b)
+    torch.testing.assert_close(minimal_residual_loss(f, Af, b), left, rtol=0, atol=1e-4)
+    assert minimal_residual_loss(f, 7 * Af, b).tolist() == pytest.approx(minimal_residual_loss(f, Af, b).tolist())
+
+
+def test_on_policy_pairs_stay_pairs_for_a_direction_that_is_useless_or_nonlinear(pairs):
+    A, _, x, b = pairs
+    for direction in (torch.zeros_like, lambda r: torch.relu(r) + 1):
+        r, e = on_policy_pairs(lambda u: multiply(A, u), direction, b, x, steps=5)
+        torch.testing.assert_close(multiply(A, e), r, rtol=0, atol=1e-10)
+        torch.testing.assert_close(inner(r, r), torch.ones(4, dtype=torch.float64))
 
 
 def test_energy_loss_refuses_shapes_that_would_broadcast():

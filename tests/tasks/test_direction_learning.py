@@ -11,14 +11,15 @@ from pdeflow.linalg import solve
 from pdeflow.models.learned_v_cycle import LearnedVCycle
 from pdeflow.problems import Darcy, Poisson
 from pdeflow.tasks import DirectionLearning
-from pdeflow.tasks.direction_learning import MAX_ITERATIONS, interpolated_iterations
+from pdeflow.tasks.iteration_card import MAX_ITERATIONS, interpolated_iterations
+from pdeflow.tasks.right_hand_sides import OnPolicy
 
 
-def small(**options):
+def small(noise_steps=4, **options):
     settings = {
         "grids": ((16, 16), (32, 32)),
         "batch_size": 2,
-        "noise_steps": 4,
+        "right_hand_sides": OnPolicy(noise_steps),
         "steps_per_epoch": 5,
         "instances": 2,
     }
