@@ -77,6 +77,8 @@ def main(argv: list[str], command: str = "generate") -> int:
         config = {**config, "count": split_count(single)}
     if not files and "--verify=true" in rest and not any(w.startswith("--problem") for w in rest):
         return verify_dataset(only_out(rest))
+    if not config and "--resume=true" in rest and not any(w.startswith("--problem") for w in rest):
+        config = begun(rest)
     settings = parse(config, rest)
     if settings.verify and (folder(settings) / "manifest.json").is_file():
         settings.resume = True  # what is there is compared with the settings, and kept
@@ -100,6 +102,27 @@ def only_out(rest: list[str]) -> Path:
             f"expected pdeflow generate --verify --out DIR, or -c FILE with the settings of the dataset, got {' '.join(rest) or 'no --out'}"
         )
     return Path(out)
+
+
+def begun(rest: list[str]) -> dict[str, Any]:
+    """Return the settings with which `pdeflow generate --resume --out DIR` goes on: those that DIR was begun with.
+
+    Args:
+        rest: Arguments of the command.
+
+    Raises:
+        UsageError: If there is no --out, or nothing was begun there.
+    """
+    from pdeflow.generation.plan import read_plan
+
+    out = experiment.take(list(rest), "--out")
+    if out is None:
+        raise UsageError("expected pdeflow generate --resume --out DIR, or -c FILE --resume with the settings, got no --out")
+    plan = read_plan(Path(out))
+    if plan is None:
+        raise UsageError(f"nothing was begun in {out} (no plan.json); start with pdeflow generate -c FILE --out {out}")
+    recipe = {key: value for key, value in plan["recipe"].items() if value is not None}
+    return {"seed_everything": recipe.pop("seed"), **recipe}
 
 
 def folder(settings: Any) -> Path:
@@ -178,7 +201,7 @@ def generate_dataset(settings: Any, quiet: bool) -> dict[str, Any]:
             settings.problem, out, count=settings.count, grid=settings.grid, h=settings.h, seed=settings.seed_everything,
             method=settings.method, rtol=settings.rtol, chain_length=settings.chain_length, order=settings.order,
             workers=settings.workers, resume=settings.resume, shard=settings.shard, scheduler=settings.scheduler, name=settings.name,
-            progress=None if display is None else lambda state: display.update(state.done, state.total, note(state)),
+            progress=None if display is None else lambda state: display.update(state.done, state.total, note(state, settings.problem)),
         )  # fmt: skip
     if manifest.get("incomplete"):
         print(
@@ -190,30 +213,33 @@ def generate_dataset(settings: Any, quiet: bool) -> dict[str, Any]:
     return manifest
 
 
-def note(state: Any) -> str:
+def note(state: Any, problem: Any) -> str:
     """Return what the progress display says besides the counts: rate, solver, iterations, workers of a cluster.
 
     Args:
         state: A `Progress` of the generation.
+        problem: What is generated.
     """
     if not state.workers:
         return "waiting for a worker"
     rate = f"{state.done / state.seconds:.3g}/s" if state.done and state.seconds else "starting"
-    each = f", {state.iterations / state.done:.3g} its each" if state.done else ""
-    return f"{rate}, {state.solver}{each}, {state.workers} worker{'s' if state.workers > 1 else ''}"
+    each = f", {state.iterations / state.done:.3g} {problem.counted} each" if state.done else ""
+    solver = state.solver if problem.linear else problem.algorithm
+    return f"{rate}, {solver}{each}, {state.workers} worker{'s' if state.workers > 1 else ''}"
 
 
 def summary_lines(manifest: dict[str, Any], out: Path) -> str:
     """Return what the command prints."""
-    from pdeflow.data.manifest import place
+    from pdeflow.data.manifest import order_line, place
 
     counts = " + ".join(f"{split['count']} {name}" for name, split in manifest["splits"].items())
     residual, seconds = manifest["residual"]["max"], manifest["seconds"]
     total = sum(split["count"] for split in manifest["splits"].values())
+    order = f"  {order_line(manifest)}\n" if manifest.get("sorting") else ""
     return (
         f"generate: {counts} samples, {place(manifest)}, {manifest['equation']}\n"
         f"  {manifest['solver']}; {manifest.get('verdict', 'relative residual')} at most {residual:.1e}; {seconds:.1f} s "
-        f"({total / max(seconds, 1e-9):.3g} samples/s)\n  {out}"
+        f"({total / max(seconds, 1e-9):.3g} samples/s)\n{order}  {out}"
     )
 
 

@@ -52,6 +52,8 @@ def text_of(path: Path) -> str:
         from pdeflow.data import describe
 
         return dataset_lines(describe(path))
+    if (path / "plan.json").is_file():
+        return f"dataset     {path}, not finished\ngo on with  pdeflow generate --resume --out {path}"
     if path.is_dir():
         return run_lines(path)
     if is_mesh(path):
@@ -105,6 +107,7 @@ def command_of(content: dict[str, Any]) -> str:
 
 def dataset_lines(found: dict[str, Any]) -> str:
     """Return the description of a dataset in a few aligned lines."""
+    from pdeflow.data.manifest import order_line
     from pdeflow.report import text_table
 
     splits = ", ".join(f"{name} {split['count']}" for name, split in found["splits"].items())
@@ -130,6 +133,8 @@ def dataset_lines(found: dict[str, Any]) -> str:
             f"solves      {found.get('solver')}; {found.get('verdict', 'relative residual')} max {residual['max']:.1e}, "
             f"median {residual['median']:.1e}; seed {found.get('seed')}"
         )
+    if found.get("sorting"):
+        lines.append(f"order       {order_line(found)}")
     return "\n".join(lines)
 
 

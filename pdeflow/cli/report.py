@@ -7,10 +7,10 @@ from pdeflow.errors import UsageError
 
 
 def main(argv: list[str], command: str = "report") -> int:
-    """Write RUN/report.html.
+    """Write RUN/report.html, or DATASET/report.html.
 
     Args:
-        argv: RUN.
+        argv: RUN or DATASET.
         command: Its name.
 
     Returns:
@@ -21,10 +21,11 @@ def main(argv: list[str], command: str = "report") -> int:
 
     rest = [word for word in argv if word not in ("-q", "-v")]
     if len(rest) != 1 or rest[0].startswith("-"):
-        raise UsageError(f"expected one run folder: pdeflow report RUN, got {rest}")
+        raise UsageError(f"expected one folder: pdeflow report RUN, or DATASET, got {rest}")
     run = resolve(rest[0])
-    if not any(run.glob("*/summary.json")) and not (run / "generate" / "manifest.json").is_file():
-        raise UsageError(f"{run} holds no finished stage; pdeflow run makes one")
+    dataset = (run / "manifest.json").is_file()
+    if not dataset and not any(run.glob("*/summary.json")) and not (run / "generate" / "manifest.json").is_file():
+        raise UsageError(f"{run} holds no finished stage and is no dataset; pdeflow run makes one, pdeflow generate the other")
     page = write_report(run)
     print(f"report: {page} ({page.stat().st_size / 1e6:.1f} MB)")
     return OK

@@ -43,7 +43,7 @@ def read_manifest(root: str | Path) -> dict[str, Any]:
     if not path.is_file():
         hint = "create it with: pdeflow generate -c configs/generate/darcy.yaml"
         if (Path(root) / "plan.json").is_file():
-            hint = "finish it with the command that began it and --resume: pdeflow generate -c FILE --resume"
+            hint = "finish it with: pdeflow generate --resume"
         raise UsageError(f"dataset {root} not found (no manifest.json); {hint} --out {root}")
     try:
         manifest = dict(json.loads(path.read_text(encoding="utf-8")))
@@ -292,3 +292,13 @@ def place(manifest: Mapping[str, Any]) -> str:
         + (f", {frames} frames" if frames else "")
         + (", curvilinear" if manifest["grid"].get("mapped") else "")
     )
+
+
+def order_line(manifest: Mapping[str, Any]) -> str:
+    """Return in words what sorting brought to a sorted dataset: closer neighbours, and fewer iterations or not."""
+    gain = manifest["sorting"]
+    share, before = gain.get("neighbour_distance"), gain.get("unsorted_iterations") or ()
+    near = "" if share is None else f", neighbours at {share:.2f} of the distance as drawn"
+    now = (manifest.get("iterations") or {}).get("median") if before else None
+    fewer = "" if now is None else f"; {now:.3g} iterations in the median, {np.median(before):.3g} without"
+    return f"sorted by similarity{near}{fewer}"

@@ -243,6 +243,7 @@ def facts(
     return {
         "rtol": recipe.rtol,
         "verdict": problem.verdict,
+        "counted": problem.counted,
         "solver": solvers_told(plan) if problem.linear else problem.algorithm,
         "race": {
             "seconds_per_sample": {title(word): seconds for word, seconds in plan["seconds_per_sample"].items()},

@@ -36,7 +36,7 @@ class Darcy(Elliptic):
     tau: float = 3.0
     modes: int = 64
 
-    equation: ClassVar[str] = "-div(a grad u) = 1 on (0,1)^2, u = 0 on the boundary; a two-phase"
+    equation: ClassVar[str] = "-div(a grad u) = 1 on (0,1)^2, u = 0 on the boundary; a is two-phase"
 
     def __post_init__(self) -> None:
         if not 0 < self.low <= self.high:
@@ -78,7 +78,7 @@ class LogNormalDarcy(Elliptic):
     tau: float = 3.0
     modes: int = 64
 
-    equation: ClassVar[str] = "-div(a grad u) = 1 on (0,1)^2, u = 0 on the boundary; a log-normal"
+    equation: ClassVar[str] = "-div(a grad u) = 1 on (0,1)^2, u = 0 on the boundary; a is log-normal"
 
     def sample(self, generator: torch.Generator) -> Instance:
         """Draw a permeability.

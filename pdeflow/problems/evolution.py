@@ -41,6 +41,7 @@ class Evolution(Problem):
     verdict: ClassVar[str] = "largest relative change of a frame when the time step is halved"
     linear: ClassVar[bool] = False
     algorithm: ClassVar[str] = "ETDRK4 in Fourier space"
+    counted: ClassVar[str] = "time steps"
     method: ClassVar[Method] = ETDRK4
     tolerance: ClassVar[float] = 1e-8
 

@@ -79,6 +79,7 @@ class ForcedVorticity(Problem):
     verdict: ClassVar[str] = "relative change of the vorticity when the time step is halved"
     linear: ClassVar[bool] = False
     algorithm: ClassVar[str] = "ETDRK4 in Fourier space"
+    counted: ClassVar[str] = "time steps"
     resolution: ClassVar[Resolution] = (32, 32)
     tolerance: ClassVar[float] = 1e-6
     rtol: ClassVar[float] = 1e-6

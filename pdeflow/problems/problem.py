@@ -46,6 +46,7 @@ class Problem:
         rtol: Tolerance of the verdict where a user gives none.
         linear: Whether `system` gives the discrete equations; others define `compute`.
         algorithm: How a problem that is not linear is solved, in a few words.
+        counted: What the iterations stored with each sample are.
     """
 
     inputs: ClassVar[tuple[str, ...]] = ("a",)
@@ -56,6 +57,7 @@ class Problem:
     rtol: ClassVar[float] = 1e-8
     linear: ClassVar[bool] = True
     algorithm: ClassVar[str] = "the problem's own scheme"
+    counted: ClassVar[str] = "iterations"
 
     @property
     def domain(self) -> Domain:

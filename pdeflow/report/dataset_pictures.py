@@ -65,6 +65,7 @@ def plot_dataset(root: Path, folder: Path) -> list[Path]:
         options: dict[str, Any] = {
             "rtol": manifest.get("rtol"),
             "verdict": manifest.get("verdict") or "relative residual",
+            "counted": manifest.get("counted") or "iterations",
             "unsorted": (manifest.get("sorting") or {}).get("unsorted_iterations") or (),
         }
         pictures.append(plot_solves(folder / "solves.png", residuals, iterations, places, **options))

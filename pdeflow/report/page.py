@@ -34,6 +34,8 @@ SECTIONS: tuple[tuple[str, str, Callable[[RunFiles], str]], ...] = (
     ("solve", "Solve", sections.solve),
     ("reproduce", "Reproduce", sections.reproduce),
 )
+OF_DATA = 2
+"""Sections, the first ones, that a dataset has."""
 SENTENCES = {
     "green": "Everything checked holds.",
     "amber": "Usable, with points worth knowing.",
@@ -61,7 +63,7 @@ def write_report(run: Path) -> Path:
     """Write RUN/report.html from what the run's stages left behind; a stage that has not run is said so.
 
     Args:
-        run: Folder of the run.
+        run: Folder of the run, or of a dataset, whose page has the sections on the problem and the data.
 
     Returns:
         The page: self-contained, under 5 MB.
@@ -82,10 +84,11 @@ def write_report(run: Path) -> Path:
 
 def _page(run: RunFiles) -> str:
     made = run.json("run.json") or {}
+    shown = SECTIONS[:OF_DATA] if run.is_dataset else SECTIONS
     name = str((run.manifest() or {}).get("name") or run.folder.resolve().parent.name)
     body = "\n".join(
         f'<section id="{key}"><h2>{title}</h2>\n{_guarded(section, run)}\n</section>'
-        for key, title, section in SECTIONS
+        for key, title, section in shown
     )
     facts = [run.folder.resolve().name, made.get("started"), made.get("machine")]
     return PAGE.format(
@@ -93,7 +96,7 @@ def _page(run: RunFiles) -> str:
         style=STYLE,
         subtitle=html.escape(" · ".join(str(fact) for fact in facts if fact)),
         verdict=verdict(run),
-        contents=" ".join(f'<a href="#{key}">{title}</a>' for key, title, _ in SECTIONS),
+        contents=" ".join(f'<a href="#{key}">{title}</a>' for key, title, _ in shown),
         body=body,
     )
 
@@ -138,6 +141,8 @@ def verdict(run: RunFiles) -> str:
 def _findings(run: RunFiles) -> list[Finding]:
     solves, evaluations = run.summaries("solve"), run.summaries("evaluate")
     findings = [data_finding(run.manifest())]
+    if run.is_dataset:
+        return findings
     for summary in evaluations.values() or (None,):
         findings += [*accuracy_findings(summary), trust_finding(summary)]
     for summary in solves.values() or (None,):

@@ -63,8 +63,15 @@ class RunFiles:
                     found[stage] = content
         return found
 
+    @property
+    def is_dataset(self) -> bool:
+        """Whether the folder is a dataset, not a run."""
+        return (self.folder / "manifest.json").is_file()
+
     def manifest(self) -> dict[str, Any] | None:
-        """Return the manifest of the run's own data set, or None."""
+        """Return the manifest of the run's own data set, or of the folder itself where it is one; or None."""
+        if self.is_dataset:
+            return self.json("manifest.json")
         for path in sorted(self.folder.glob("generate*/manifest.json")):
             return self.json(f"{path.parent.name}/manifest.json")
         return None

@@ -17,7 +17,7 @@ SHOWN = 8
 
 def plot_solves(
     path: str | Path, residuals: np.ndarray, iterations: np.ndarray, places: np.ndarray, rtol: float | None = None,
-    verdict: str = "relative residual", unsorted: Sequence[int] = (),
+    verdict: str = "relative residual", unsorted: Sequence[int] = (), counted: str = "iterations",
 ) -> Path:  # fmt: skip
     """Draw the distribution of the residuals and, where they differ, the iterations along the chains.
 
@@ -29,6 +29,7 @@ def plot_solves(
         rtol: Tolerance, drawn as a line.
         verdict: What the residuals are.
         unsorted: Iterations of the same solver on samples in the order of their numbers, where the dataset is sorted.
+        counted: What the iterations are.
 
     Returns:
         The path written.
@@ -51,9 +52,10 @@ def plot_solves(
         if len(unsorted):
             axes.plot(range(len(unsorted)), unsorted, label="not sorted", **line_style(1))
         axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-        label_axes(axes, "iterations along the chains", "place in the chain", "iterations")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        label_axes(axes, f"{counted} along the chains", "place in the chain", counted)
     rows = [[place, mean, *unsorted[k : k + 1]] for k, (place, mean) in enumerate(zip(order.tolist(), means.tolist(), strict=True))]
-    save_numbers(path, ("place", "mean iterations", "not sorted")[: 2 + bool(unsorted)], rows)
+    save_numbers(path, ("place", f"mean {counted}", "not sorted")[: 2 + bool(unsorted)], rows)
     return save_figure(figure, path)
 
 

@@ -57,7 +57,7 @@ def data(run: RunFiles) -> str:
     if manifest is None:
         used = {str(s["data"]) for s in run.summaries("evaluate").values() if s.get("data")}
         return note(NO_DATA + (f" The evaluation read {', '.join(sorted(used))}." if used else ""))
-    splits = manifest.get("splits") or {}
+    splits, counted = manifest.get("splits") or {}, manifest.get("counted") or "iterations"
     counts = [
         (name, s.get("count"), s.get("first_id"), len(s.get("shards") or ())) for name, s in splits.items()
     ]
@@ -80,14 +80,16 @@ def data(run: RunFiles) -> str:
             run.picture(
                 "data_histograms", "How the values of each quantity are distributed over all samples."
             ),
-            run.picture("solves", "How far each sample was solved, and with how many iterations along its chain."),
-            run.picture("race", "The solvers that suit this problem, timed on the first samples; the fastest was used."),
+            run.picture("solves", f"How far each sample was solved, and with how many {counted} along its chain."),
+            run.picture("race", "The solvers that suit this problem, timed on the first samples; the fastest was used.")
+            if (manifest.get("race") or {}).get("seconds_per_sample")
+            else "",
         )
     )
 
 
 def _cost(manifest: Mapping[str, Any], total: int) -> dict[str, Any]:
-    seconds, size = manifest.get("seconds"), manifest.get("bytes")
+    seconds, size, counted = manifest.get("seconds"), manifest.get("bytes"), manifest.get("counted") or "iterations"
     residual = manifest.get("residual") or {}
     verdict = manifest.get("verdict") or "true relative residual"
     return {
@@ -95,7 +97,7 @@ def _cost(manifest: Mapping[str, Any], total: int) -> dict[str, Any]:
         "relative tolerance asked for": manifest.get("rtol"),
         f"{verdict}, median": residual.get("median"),
         f"{verdict}, largest": residual.get("max"),
-        **{f"iterations, {key}": value for key, value in _iterations(manifest.get("iterations")).items()},
+        **{f"{counted}, {key}": value for key, value in _iterations(manifest.get("iterations")).items()},
         **_sorting(manifest.get("sorting") or {}),
         "seconds": seconds,
         "milliseconds per sample": 1e3 * seconds / total if seconds and total else None,
