@@ -40,6 +40,7 @@ PATCHED: dict[str, tuple[int, dict[str, Any]]] = {
     "padding 7/64, blended, antialiased": (12, MIRRORED | {"antialias": True}),
     "padding 7/64, blended, 16 modes": (16, MIRRORED),
     "padding 7/64, blended, 20 modes": (20, MIRRORED),
+    "padding 7/64, blended, 24 modes": (24, MIRRORED),
 }
 
 

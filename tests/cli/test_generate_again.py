@@ -44,9 +44,11 @@ def test_a_sorted_dataset_says_what_sorting_brought_in_info_and_report(sorted_da
     assert main(["info", str(sorted_dataset)]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("order       sorted by similarity, neighbours at 0.")
-    assert last.endswith(" without") and "iterations in the median" in last
+    assert "iterations in the median" in last
+    assert last.endswith(" without")
     assert main(["report", str(sorted_dataset)]) == 0
     page = (sorted_dataset / "report.html").read_text(encoding="utf-8")
-    assert "distance of neighbours" in page and "with how many iterations along its chain" in page
+    assert "distance of neighbours" in page
+    assert "with how many iterations along its chain" in page
     for absent in ("Models", "Training", "The solvers that suit this problem"):  # no run, and no race: the method was named
         assert absent not in page
