@@ -68,6 +68,8 @@ def _cycle(
             w = w - h @ V[: k + 1]
             H[: k + 1, k] += h
         H[k + 1, k] = np.linalg.norm(w)
+        if not np.all(np.isfinite(H[: k + 2, k])):  # M r is finite, but its products overflow
+            return x + y @ Z[:k], found, k + 1, Reason.nonfinite
         rhs = np.zeros(k + 2, dtype=dtype)
         rhs[0] = beta
         y = np.linalg.lstsq(H[: k + 2, : k + 1], rhs, rcond=None)[0]
