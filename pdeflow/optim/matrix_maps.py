@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from pdeflow.optim.chain import MatrixBatch
-from pdeflow.optim.polar import JORDAN, newton_schulz, polar, scaled, unit
+from pdeflow.optim.matrix_scale import scaled, unit
+from pdeflow.optim.newton_schulz import newton_schulz
+from pdeflow.optim.polar import JORDAN, polar
 from pdeflow.optim.settings import Scale
 
 

@@ -6,14 +6,15 @@ tracker (2024); Amsel, Persson, Musco, Gower, The Polar Express, arXiv 2505.1693
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from pdeflow.optim.minimax import Triple, minimax_polynomials
+from pdeflow.optim.matrix_scale import unit, unit_entries
+from pdeflow.optim.minimax import minimax_polynomials
+from pdeflow.optim.newton_schulz import SAFETY, Triple, newton_schulz
 from pdeflow.optim.qdwh import qdwh
 
 PolarMethod = Literal[
@@ -28,10 +29,7 @@ _YOU: tuple[Triple, ...] = (
 )  # fmt: skip
 _FIXED: dict[str, tuple[Triple, ...]] = {"jordan5": JORDAN, "you5": _YOU}
 _REPEATED: dict[str, Triple] = {"newton_schulz": (1.5, -0.5, 0.0), "newton_schulz5": (15 / 8, -10 / 8, 3 / 8)}
-_SAFETY = 1.01  # bf16 and fp32 rounding may push a singular value above one
 _SMALLEST, _CUSHION = 1e-3, 0.02407327424182761  # what the published table was computed for
-_CACHED_ENTRIES = 2**16  # measured: a third faster than whole batches
-_GRAM_RESTART = 2  # without restarts the Gram recursion loses positivity in bf16
 
 
 def polar(matrix: Tensor, method: PolarMethod = "auto", steps: int = 8, dtype: PolarDtype = "same") -> Tensor:
@@ -66,10 +64,10 @@ def polar(matrix: Tensor, method: PolarMethod = "auto", steps: int = 8, dtype: P
     if method == "svd":
         factor = _polar_svd(work)
     elif method == "qdwh":
-        factor = qdwh(_unit_scale(work))
+        factor = qdwh(unit_entries(work))
     else:
         triples = polynomials(method, steps)
-        factor = newton_schulz(work, triples, 1.0 if method in _FIXED or method in _REPEATED else _SAFETY, method == "gram")
+        factor = newton_schulz(work, triples, 1.0 if method in _FIXED or method in _REPEATED else SAFETY, method == "gram")
     return factor.to(matrix.dtype)
 
 
@@ -117,57 +115,8 @@ def polynomials(method: str, steps: int) -> tuple[Triple, ...]:
     if method not in ("polar_express", "gram", "minimax"):
         raise ValueError(f"method must be one of {', '.join(get_args(PolarMethod))}, got {method!r}")
     best = minimax_polynomials(_SMALLEST, steps, 0.0 if method == "minimax" else _CUSHION).triples
-    safe = [(a / _SAFETY, b / _SAFETY**3, c / _SAFETY**5) for a, b, c in best[:-1]]
+    safe = [(a / SAFETY, b / SAFETY**3, c / SAFETY**5) for a, b, c in best[:-1]]
     return (*safe, best[-1])
-
-
-def newton_schulz(
-    matrix: Tensor, triples: Sequence[Triple], norm_factor: float = 1.0, gram_form: bool = False
-) -> Tensor:
-    """Push the singular values towards one by odd polynomials, on the side with the smaller Gram matrix.
-
-    Args:
-        matrix: Real or complex matrices, shape (..., m, n).
-        triples: Coefficients (a, b, c) per step.
-        norm_factor: The start is M / (norm_factor ‖M‖_F), so that its singular values are below one.
-        gram_form: Whether to iterate on the Gram matrix alone and restart from X every second step.
-
-    Returns:
-        Same shape and dtype; zero for a zero matrix.
-
-    Reference: X ← a X + b (XXᴴ) X + c (XXᴴ)² X.
-    """
-    x = unit(matrix, 1 / norm_factor)
-    if matrix.shape[-2] > matrix.shape[-1]:
-        return _iterate(x.mH.reshape(-1, *x.mT.shape[-2:]), triples, gram_form).reshape(x.mT.shape).mH
-    return _iterate(x.reshape(-1, *x.shape[-2:]), triples, gram_form).reshape(x.shape)
-
-
-def _iterate(x: Tensor, triples: Sequence[Triple], gram_form: bool) -> Tensor:
-    """Apply the polynomials to wide matrices (B, m, n), three fused products per step, on a CPU as many as its cache holds."""
-    share = max(1, _CACHED_ENTRIES // (x.shape[-2] * x.shape[-1]))
-    if x.device.type == "cpu" and len(x) > share:
-        return torch.cat([_iterate(part, triples, gram_form) for part in x.split(share)])
-    if gram_form:
-        for start in range(0, len(triples), _GRAM_RESTART):
-            x = _gram_polynomial(x @ x.mH, triples[start : start + _GRAM_RESTART]) @ x
-        return x
-    for a, b, c in triples:
-        gram = x @ x.mH
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x
-
-
-def _gram_polynomial(gram: Tensor, triples: Sequence[Triple]) -> Tensor:
-    """Return Q of the composition X ← Q X, by products of (m, m) matrices, which all commute."""
-    factors: list[Tensor] = []
-    for a, b, c in triples:
-        if factors:
-            gram = factors[-1] @ gram @ factors[-1]
-        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        factor.diagonal(dim1=-2, dim2=-1).add_(a)
-        factors.append(factor)
-    return factors[0] if len(factors) == 1 else factors[1] @ factors[0]
 
 
 def _method_for(matrix: Tensor) -> PolarMethod:
@@ -183,37 +132,6 @@ def _method_for(matrix: Tensor) -> PolarMethod:
 
 def _polar_svd(matrix: Tensor) -> Tensor:
     """Drop singular vectors whose value is rounding noise: they would add noise."""
-    u, s, vh = torch.linalg.svd(_unit_scale(matrix), full_matrices=False)
+    u, s, vh = torch.linalg.svd(unit_entries(matrix), full_matrices=False)
     noise = s[..., :1] * (max(matrix.shape[-2:]) * torch.finfo(s.dtype).eps)
     return (u * (s > noise).unsqueeze(-2)) @ vh
-
-
-def scaled(x: Tensor, factor: Tensor | float) -> Tensor:
-    """Multiply by real numbers, shape (..., 1, 1) or one, in real arithmetic."""
-    if not x.is_complex():
-        return x * factor
-    pairs = torch.view_as_real(x.resolve_conj())
-    return torch.view_as_complex(pairs * (factor.unsqueeze(-1) if isinstance(factor, Tensor) else factor))
-
-
-def unit(x: Tensor, norm: float = 1.0) -> Tensor:
-    """Give matrices a Frobenius norm; zero matrices stay.
-
-    Args:
-        x: Real or complex matrices, shape (..., m, n).
-        norm: Of the result.
-
-    Returns:
-        Same shape and dtype, right for norms whose squares leave the range of the dtype, too.
-    """
-    x = _unit_scale(x)
-    entries, axes = (torch.view_as_real(x), (-3, -2, -1)) if x.is_complex() else (x, (-2, -1))
-    length = torch.linalg.vector_norm(entries, dim=axes)[..., None, None]
-    return scaled(x, norm / torch.where(length == 0, 1.0, length))
-
-
-def _unit_scale(matrix: Tensor) -> Tensor:
-    """Divide each matrix by its largest entry, so that squares of tiny gradients do not underflow."""
-    entries = torch.view_as_real(matrix.resolve_conj()) if matrix.is_complex() else matrix
-    largest = entries.abs().amax(dim=(-3, -2, -1) if matrix.is_complex() else (-2, -1))[..., None, None]
-    return scaled(matrix, 1 / torch.where(largest == 0, 1.0, largest.clamp_min(torch.finfo(largest.dtype).tiny)))
