@@ -175,7 +175,7 @@ def one_thread() -> Iterator[None]:
 
 def _solve_system(settings: Any, quiet: bool, solve: Any) -> int:
     system, title = read_system(settings)
-    preconditioner = choose_preconditioner(settings.preconditioner)
+    preconditioner = choose_preconditioner(settings.preconditioner, system)
     method = "direct" if settings.preconditioner == "direct" else settings.method
     print(f"solve: {title}")
     with progress("solve", quiet) as display:
@@ -245,8 +245,8 @@ def read_system(settings: Any) -> tuple[Any, str]:
     return system, f"{settings.matrix}: {describe(system.A)}{note}"
 
 
-def choose_preconditioner(name: str) -> Any:
-    """Return a name that linalg knows, or the trained network of RUN[/STAGE]."""
+def choose_preconditioner(name: str, system: Any) -> Any:
+    """Return a name that linalg knows, or the trained network of RUN[/STAGE], if it was trained for such a system."""
     if name in ("auto", "none", "jacobi", "ilu", "ic", "amg", "amg:sa", "amg:rs"):
         return name
     if name == "direct":
@@ -256,8 +256,11 @@ def choose_preconditioner(name: str) -> Any:
             f"--preconditioner {name!r} is neither auto, none, jacobi, ilu, ic, amg, direct nor a run folder"
         )
     from pdeflow.run_folder import load
+    from pdeflow.run_folder.family import check_family
 
-    return load(name, kind="preconditioner").network
+    trained = load(name, kind="preconditioner")
+    check_family(trained.network, trained.problem, system)
+    return trained.network
 
 
 def monitor(display: Any, rtol: float) -> Any:

@@ -164,6 +164,7 @@ class LearnedVCycle(nn.Module):
 
     fold: Tensor
     dim = 2
+    reads_coefficient = True
 
     def __init__(self, damping: float = 0.8, coarsest: int = COARSEST_CELLS) -> None:
         super().__init__()

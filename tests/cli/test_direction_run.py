@@ -1,13 +1,23 @@
 """A network that proposes directions, from the settings file to the table of solvers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import scipy.io
+import scipy.sparse
+import torch
 import yaml
 
 from pdeflow.cli import experiment
 from pdeflow.cli.main import main
+from pdeflow.discretization import diffusion_system
+from pdeflow.errors import UsageError
+from pdeflow.geometry import Grid
+from pdeflow.models import LearnedVCycle
+from pdeflow.problems import LogNormalDarcy, Poisson
 from pdeflow.run_folder import load
+from pdeflow.run_folder.family import check_family
 
 from .conftest import inside
 
@@ -46,3 +56,41 @@ def test_the_table_has_the_network_and_the_answer_is_verified(trained, tmp_path,
         assert "solves nothing untrained" in capsys.readouterr().err
         assert main([*arguments, f"--preconditioner={trained}", "--method", "cg"]) == 2
         assert "use method='fcg'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["A.mtx"], "this system is no such one"),
+        (["--problem", "pdeflow.problems.LogNormalDarcy", "--grid", "32,32"], "varies by a factor of"),
+        (["--problem", "pdeflow.problems.Poisson", "--grid", "32,64"], "proportions 1 : 1, these are 1 : 0.5"),
+        (["--problem", "pdeflow.problems.Poisson", "--grid", "40,40"], "divisible by 16, got (40, 40)"),
+        (["--problem", "pdeflow.problems.Helmholtz", "--grid", "32,32"], "this system is no such one"),
+        (["--problem", "pdeflow.problems.ConvectionDiffusion", "--grid", "32,32"], "this system is no such one"),
+        (["--problem", "pdeflow.problems.SpongeHelmholtz", "--grid", "48,48"], "this system is no such one"),
+        (["--problem", "pdeflow.problems.Poisson", "--h", "0.1"], "this system is no such one"),
+    ],
+)
+def test_a_system_that_the_network_was_not_trained_for_is_refused_in_one_line(trained, tmp_path, capsys, arguments, message):
+    """Dimension, divisibility, proportions of the cells, coefficient, equation: each with its own remedy."""
+    with inside(tmp_path):
+        scipy.io.mmwrite("A.mtx", scipy.sparse.eye_array(64, format="coo"))
+        assert main(["solve", *arguments, f"--preconditioner={trained}", "-q"]) == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_grid_of_another_dimension_is_refused(trained):
+    network, cube = load(trained, kind="preconditioner"), torch.ones(16, 16, 16, dtype=torch.float64)
+    with pytest.raises(UsageError, match=r"trained on 2-D grids, this one is 3-D, \(16, 16, 16\)"):
+        check_family(network.network, network.problem, diffusion_system(Grid.unit((16, 16, 16)), cube, cube))
+
+
+def test_a_cycle_that_reads_the_coefficient_serves_another_family_of_coefficients():
+    problem = LogNormalDarcy()
+    system = problem.system(problem.sample(torch.Generator().manual_seed(0)), problem.grid((32, 16)))
+    check_family(LearnedVCycle(), Poisson(), system)
+    check_family(LearnedVCycle(), Poisson(), replace(system, A=3.0 * system.A))  # a multiple is the same family
+    with pytest.raises(UsageError, match="no multiple of that one"):
+        check_family(LearnedVCycle(), Poisson(), replace(system, A=system.A + scipy.sparse.eye_array(system.n)))

@@ -1,5 +1,8 @@
 """Trained networks at 64 x 64 (specification deep_conjugate_direction.md, section 7.2): iterations, precision, refusals."""
 
+import time
+from importlib.util import find_spec
+
 import pytest
 import torch
 from lightning import Trainer
@@ -9,11 +12,14 @@ from pdeflow import seeds
 from pdeflow.errors import UsageError
 from pdeflow.linalg import Reason, operators, solve
 from pdeflow.linalg.deep_conjugate_directions import dcdm
+from pdeflow.linalg.preconditioners import incomplete_cholesky
 from pdeflow.losses import Energy, LogEnergy, MinimalResidual, Residual
 from pdeflow.models import MLP, DirectionNet, LearnedVCycle, LinearMultigridNet
 from pdeflow.problems import Poisson
 from pdeflow.tasks import DirectionLearning, Manufactured, OnPolicy, Ritz, Spectral
 
+BUDGET = 60.0
+"""CPU seconds in which a network must be worth something (specification, section 7.2)."""
 QUIET = {
     "accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0,
 }  # fmt: skip
@@ -29,8 +35,9 @@ def linear(tmp_path_factory):
         optimizer={"class_path": "torch.optim.Adam", "init_args": {"lr": 3e-3}},
         lr_scheduler={"class_path": "pdeflow.optim.WarmupCosine", "init_args": {"warmup": 0.2, "final": 0.01}},
     )  # fmt: skip
-    keep = ModelCheckpoint(folder, monitor=DirectionLearning.monitor)
+    keep, start = ModelCheckpoint(folder, monitor=DirectionLearning.monitor), time.process_time()
     Trainer(max_steps=200, callbacks=[keep], default_root_dir=folder, **QUIET).fit(task)
+    assert time.process_time() - start <= BUDGET
     return task.network, torch.load(keep.best_model_path, weights_only=True)
 
 
@@ -38,8 +45,9 @@ def linear(tmp_path_factory):
 def cycle(tmp_path_factory):
     """A V-cycle trained on Poisson's equation for 100 steps, about 3 CPU seconds."""
     task = DirectionLearning(LearnedVCycle(), Poisson(), grids=((32, 32), (64, 64)), steps_per_epoch=100, instances=1)
-    folder = tmp_path_factory.mktemp("cycle")
+    folder, start = tmp_path_factory.mktemp("cycle"), time.process_time()
     Trainer(max_steps=100, enable_checkpointing=False, default_root_dir=folder, **QUIET).fit(task)
+    assert time.process_time() - start <= BUDGET
     return task.network
 
 
@@ -75,6 +83,14 @@ def test_a_trained_cycle_needs_fewer_steps_than_an_untrained_one_and_than_conjug
     assert steps(poisson, trained, 1e-6) <= 8
     assert steps(poisson, trained, 1e-10) <= 12
     assert steps(poisson, trained, 1e-6) < steps(poisson, untrained, 1e-6) < steps(poisson, torch.clone, 1e-6, window=1)
+    assert steps(poisson, untrained, 1e-6) < solve(poisson[1], method="cg", preconditioner=zero_fill(poisson[1]), rtol=1e-6).iterations
+
+
+def zero_fill(system):
+    """IC(0) of the specification: no fill, no entry dropped; Jacobi where its package is missing, which is weaker still."""
+    if not find_spec("ilupp"):
+        return "jacobi"
+    return incomplete_cholesky(system, fill=0, threshold=0.0)
 
 
 def test_a_network_of_sixteen_bits_serves_a_float64_solver(poisson, linear):
@@ -85,6 +101,14 @@ def test_a_network_of_sixteen_bits_serves_a_float64_solver(poisson, linear):
     half.load_state_dict(network.state_dict())
     assert steps(poisson, half.to(torch.bfloat16), 1e-10) <= 1.2 * full
     assert steps(poisson, lambda r: network(r.float()), 1e-12) <= full + 4
+    for rtol, most in ((1e-10, 1.2), (1e-12, 1.5)):  # the same by the driver, which verifies in float64
+        system = poisson[1]
+        wide, narrow = (
+            solve(system, method="dcdm", preconditioner=network.setup(system, dtype), rtol=rtol, guard="none")
+            for dtype in (None, torch.bfloat16)
+        )
+        assert narrow.converged
+        assert narrow.iterations <= most * wide.iterations
 
 
 def test_a_trained_network_is_refused_by_cg_and_used_by_the_flexible_method(poisson, linear):

@@ -1,0 +1,205 @@
+"""Deep conjugate directions beside conjugate gradients with incomplete Cholesky and algebraic multigrid, in two and three dimensions.
+
+Networks are trained without labels on Poisson's equation at 64² or 32³ and applied unchanged to finer grids: the paper's, with its
+loss and its data (Ritz vectors), a linear one, a linear one with tied levels, and the learned V-cycle. `--train` runs for
+`--seconds` and can be repeated until every training is complete; without it the table is measured and written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+from lightning import Trainer
+
+from pdeflow.geometry import Box, Domain
+from pdeflow.linalg import LinearSystem, solve
+from pdeflow.losses import LogEnergy, Residual
+from pdeflow.models import DirectionNet, LearnedVCycle, LinearMultigridNet
+from pdeflow.problems import Elliptic, Instance
+from pdeflow.tasks import DirectionLearning, OnPolicy, Ritz
+
+ROOT = Path(__file__).resolve().parent
+RESULT, WEIGHTS = ROOT / "results" / "deep_conjugate_directions.md", ROOT.parent / "runs" / "deep_conjugate_directions"
+LOOSE, RTOL = 1e-4, 1e-6
+QUIET = {
+    "accelerator": "cpu", "logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False,
+    "num_sanity_val_steps": 0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Laplace(Elliptic):
+    """-Δu = 1 in the unit box of so many dimensions, u = 0 on its boundary."""
+
+    dim: int = 3
+
+    @property
+    def domain(self) -> Domain:
+        """The unit box."""
+        return Box.unit(self.dim)
+
+    def sample(self, generator: torch.Generator) -> Instance:
+        """Return the one instance."""
+        return Instance({})
+
+    def coefficient(self, instance: Instance, at: Any) -> torch.Tensor:
+        """Return one."""
+        return torch.ones((), dtype=torch.float64)
+
+    def source(self, instance: Instance, at: Any) -> torch.Tensor:
+        """Return one."""
+        return torch.ones((), dtype=torch.float64)
+
+
+RITZ = Ritz(400)  # computed once, also when a training goes on
+
+
+def task(network: Any, grids: Any, steps: int, rate: float, paper: bool = False, batch: int = 8) -> DirectionLearning:
+    """Training of one network; the paper's loss and data, or ours."""
+    schedule = {"warmup": 0.0 if paper else 0.2, "final": 1.0 if paper else 0.01, "total_steps": steps}
+    return DirectionLearning(
+        network, Laplace(dim=len(grids[0])), Residual() if paper else LogEnergy(), RITZ if paper else OnPolicy(),
+        grids=grids, batch_size=batch, steps_per_epoch=50, instances=2, rtol=RTOL,
+        optimizer={"class_path": "torch.optim.Adam", "init_args": {"lr": rate}},
+        lr_scheduler={"class_path": "pdeflow.optim.WarmupCosine", "init_args": schedule},
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Training:
+    """One network and its length of training."""
+
+    name: str
+    steps: int
+    make: Callable[[int], DirectionLearning]
+
+
+PLANE, SPACE = ((64, 64),), ((32, 32, 32),)
+TRAININGS = {
+    3: [
+        Training("paper's network", 1000, lambda n: task(DirectionNet(3), SPACE, n, 1e-3, paper=True, batch=4)),
+        Training("linear network, tied", 300, lambda n: task(LinearMultigridNet(3, tied=True), ((16,) * 3, *SPACE), n, 3e-3, batch=4)),
+    ],
+    2: [
+        Training("learned V-cycle", 150, lambda n: task(LearnedVCycle(), ((32, 32), (64, 64)), n, 1e-2)),
+        Training("linear network", 400, lambda n: task(LinearMultigridNet(), PLANE, n, 3e-3)),
+        Training("linear network, tied", 600, lambda n: task(LinearMultigridNet(tied=True), ((32, 32), (64, 64)), n, 3e-3)),
+        Training("paper's network", 1500, lambda n: task(DirectionNet(2), PLANE, n, 1e-3, paper=True)),
+    ],
+}  # fmt: skip
+GRIDS = {2: (64, 128, 256), 3: (32, 64, 96)}
+
+
+def file_of(dim: int, training: Training) -> Path:
+    return WEIGHTS / f"{dim}d_{training.name.replace(' ', '_').replace(',', '').replace(chr(39), '')}.pt"
+
+
+def train(until: float) -> bool:
+    """Advance the first training that is not complete; whether all are."""
+    WEIGHTS.mkdir(parents=True, exist_ok=True)
+    for dim, trainings in TRAININGS.items():
+        for training in trainings:
+            path, checkpoint = file_of(dim, training), file_of(dim, training).with_suffix(".ckpt")
+            kept = torch.load(path, weights_only=True) if path.exists() else {"step": 0, "seconds": 0.0, "best": np.inf, "at": 0}
+            while kept["step"] < training.steps:
+                if time.perf_counter() > until:
+                    return False
+                torch.manual_seed(0)
+                learner, start = training.make(training.steps), time.perf_counter()
+                trainer = Trainer(max_steps=min(kept["step"] + 50, training.steps), **QUIET)
+                trainer.fit(learner, ckpt_path=checkpoint if kept["step"] else None, weights_only=True)
+                trainer.save_checkpoint(checkpoint)
+                kept |= {"step": trainer.global_step, "seconds": kept["seconds"] + time.perf_counter() - start}
+                worst = float(trainer.callback_metrics["val/iterations"])
+                if worst < kept["best"]:
+                    kept |= {"best": worst, "at": kept["step"], "weights": learner.network.state_dict()}
+                torch.save(kept, path)
+                print(dim, training.name, {k: v for k, v in kept.items() if k != "weights"}, f"now {worst:.1f}", flush=True)
+    return True
+
+
+def systems(dim: int, n: int) -> list[LinearSystem]:
+    """One matrix, with white noise and with a constant as right-hand side."""
+    problem = Laplace(dim=dim)
+    system = problem.system(Instance({}), problem.grid((n,) * dim))
+    return [replace(system, b=np.random.default_rng(0).standard_normal(system.n)), system]
+
+
+def row(dim: int, n: int, name: str, method: str, M: Any) -> str:
+    """Worst iterations over the right-hand sides at two tolerances, mean seconds, and how often the guard had to help."""
+    found = [solve(system, method=method, preconditioner=M, rtol=RTOL, maxiter=5000) for system in systems(dim, n)]
+    loose = [
+        next((k for k, norm in enumerate(f.residual_norms) if norm <= LOOSE * f.residual_norms[0]), f.iterations) for f in found
+    ]
+    setup, seconds = (float(np.mean([getattr(f, key) for f in found])) for key in ("seconds_setup", "seconds_solve"))
+    left = [f"step {f.switched_at}" for f in found if f.switched_at is not None]
+    verified = sum(f.converged for f in found)
+    help_ = f"left for multigrid at {' and '.join(left)}" if left else ""
+    iterations = max(f.iterations for f in found)
+    return f"| {n}^{dim} | {name} | {max(loose)} | {iterations} | {1e3 * setup:.1f} | {1e3 * seconds:.1f} | {verified} of {len(found)} | {help_} |"
+
+
+def trained(dim: int) -> tuple[list[tuple[str, Any]], list[str]]:
+    """Read the networks of a dimension that have been trained, each with a line about its training."""
+    networks, notes = [], []
+    for training in TRAININGS[dim]:
+        if not file_of(dim, training).exists():
+            continue
+        kept = torch.load(file_of(dim, training), weights_only=True)
+        network = training.make(training.steps).network
+        network.load_state_dict(kept["weights"])
+        networks.append((training.name, network))
+        count = sum(p.numel() for p in network.parameters())
+        notes.append(
+            f"- {training.name}, {dim}-D: {count:,} parameters, {kept['step']} steps in {kept['seconds']:.0f} s, validation included; "
+            f"kept: those of step {kept['at']} (worst count of fcg in training {kept['best']:.1f})."
+        )
+    return networks, notes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--train", action="store_true")
+    parser.add_argument("--seconds", type=float, default=1e9)
+    parser.add_argument("--dims", type=int, nargs="+", default=[3, 2])
+    parser.add_argument("--grids", type=int, nargs="+", help="Cells per axis, instead of those of the table.")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    if options.train:
+        print("complete" if train(time.perf_counter() + options.seconds) else "to be continued")
+        return
+    head = [
+        "# Deep conjugate directions on Poisson's equation", "",
+        f"White noise and a constant as right-hand sides, the worse of both in iterations, the mean in seconds; relative residual verified in float64; "
+        f"one thread of a shared machine, {platform.machine()}, torch {torch.__version__}. Networks were trained at 32³ (tied weights: 16³ and 32³) or 64² "
+        "(tied and V-cycle: 32² and 64²) and applied unchanged, with the window of 2 (linear) or 10 (nonlinear) and the guard \"switch\". PETSc is left out: it has no "
+        "wheel for pip. Regenerate with `python benchmarks/deep_conjugate_directions.py --train`, then without the option.", "",
+        "| grid | method | iterations to 1e-4 | to 1e-6 | set-up ms | solve ms | verified | guard |", "|---|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    rows, notes = [], []
+    classical = [("CG", "none"), ("CG + incomplete Cholesky", "ic"), ("CG + AMG (aggregation)", "amg:sa"), ("CG + AMG (Ruge-Stüben)", "amg:rs")]
+    for dim in options.dims:
+        learned, more = trained(dim)
+        notes += more
+        for n in options.grids or GRIDS[dim]:
+            for name, method, M in [*((a, "cg", b) for a, b in classical), *((a, "dcdm", b) for a, b in learned)]:
+                rows.append(row(dim, n, name, method, M))
+                print(rows[-1], flush=True)
+                RESULT.write_text("\n".join([*head, *rows, "", *notes]) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Whether a trained preconditioner was made for a linear system: its dimension, its cells, its equation.
+
+Specification deep_conjugate_direction.md, section 8: a network that serves another matrix is refused, not tried.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from pdeflow import seeds
+from pdeflow.errors import UsageError
+from pdeflow.linalg import LinearSystem, operators
+from pdeflow.problems import Problem
+
+SAME = 1e-6
+"""Relative difference below which two matrices, or two ratios of cell widths, count as the same."""
+
+
+def check_family(network: Any, problem: Problem | None, system: LinearSystem) -> None:
+    """Refuse a system that the network was not trained for.
+
+    The matrix must be a multiple of that of -∇·(a∇u) with u = 0 on the walls of a box. A network that does not read a
+    needs more: cells of the proportions it was trained on, and a constant a if it saw no other.
+
+    Args:
+        network: Trained network, with `dim` and maybe `reads_coefficient`.
+        problem: What it was trained on; None, where that is not known, leaves only the first check.
+        system: The system to solve.
+
+    Raises:
+        UsageError: In one line, with what was expected, what came, and what to do.
+    """
+    name, grid = type(network).__name__, system.grid
+    if grid is None:
+        raise UsageError(
+            f"{name} was trained for -div(a grad u) = f on {network.dim}-D grids with u = 0 on the walls, and this system is no such one "
+            "(a file, a mesh, other terms or other walls); use --preconditioner amg or ilu"
+        )
+    if grid.ndim != network.dim:
+        raise UsageError(f"{name} was trained on {network.dim}-D grids, this one is {grid.ndim}-D, {grid.shape}; use --preconditioner amg")
+    if _is_other_operator(system):
+        raise UsageError(
+            f"{name} was trained for -div(a grad u) = f with u = 0 on the walls, and this matrix is no multiple of that one; use "
+            "--preconditioner amg or ilu"
+        )
+    if problem is None or getattr(network, "reads_coefficient", False):
+        return
+    try:
+        network.check_grid(grid.shape, grid.spacing())
+    except ValueError as error:
+        raise UsageError(f"{name} does not fit the grid {grid.shape}: {error}") from error
+    seen: Any = problem.system(problem.sample(seeds.generator(0, seeds.SOLVE, 0)), problem.grid((16,) * network.dim))
+    trained, here = (np.divide(g.spacing(), g.spacing()[0]) for g in (seen.grid, grid))
+    if np.abs(trained / here - 1).max() > SAME:
+        raise UsageError(
+            f"{name} was trained on cells of proportions {_ratio(trained)}, these are {_ratio(here)}; take a grid of the same proportions, "
+            "or LearnedVCycle, which reads them"
+        )
+    contrast = [float(np.max(a) / np.min(a)) for a in (seen.coefficient, system.coefficient)]
+    if contrast[0] <= 1 + SAME < contrast[1]:
+        raise UsageError(
+            f"{name} was trained on {type(problem).__name__}, whose coefficient is constant, and does not read the one given here, which "
+            f"varies by a factor of {contrast[1]:.3g}; train it on this problem, or use LearnedVCycle or --preconditioner amg"
+        )
+
+
+def _is_other_operator(system: LinearSystem) -> bool:
+    """Whether A is no multiple of the finite-volume matrix of its coefficient, seen on one random vector."""
+    if system.coefficient is None:
+        return True
+    a = torch.as_tensor(np.asarray(system.coefficient))
+    if a.is_complex() or not bool((a > 0).all()):
+        return True
+    v = torch.randn(system.grid.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    ours = operators.apply(v, operators.face_conductances(a.double(), system.grid.spacing())).flatten().numpy()
+    theirs = np.asarray(system.A @ v.flatten().numpy())
+    if theirs.shape != ours.shape:
+        return True
+    scale = np.vdot(ours, theirs) / np.vdot(ours, ours)
+    return not (scale.real > 0 and np.linalg.norm(theirs - scale * ours) <= SAME * np.linalg.norm(theirs))
+
+
+def _ratio(widths: np.ndarray) -> str:
+    return " : ".join(f"{width:.3g}" for width in widths)
