@@ -12,14 +12,14 @@ import torch
 
 from pdeflow import seeds
 from pdeflow.errors import UsageError
-from pdeflow.linalg import LinearSystem, operators
+from pdeflow.linalg import operators
 from pdeflow.problems import Problem
 
 SAME = 1e-6
 """Relative difference below which two matrices, or two ratios of cell widths, count as the same."""
 
 
-def check_family(network: Any, problem: Problem | None, system: LinearSystem) -> None:
+def check_family(network: Any, problem: Problem | None, system: Any) -> None:
     """Refuse a system that the network was not trained for.
 
     The matrix must be a multiple of that of -∇·(a∇u) with u = 0 on the walls of a box. A network that does not read a
@@ -28,7 +28,7 @@ def check_family(network: Any, problem: Problem | None, system: LinearSystem) ->
     Args:
         network: Trained network, with `dim` and maybe `reads_coefficient`.
         problem: What it was trained on; None, where that is not known, leaves only the first check.
-        system: The system to solve.
+        system: The LinearSystem to solve.
 
     Raises:
         UsageError: In one line, with what was expected, what came, and what to do.
@@ -59,7 +59,7 @@ def check_family(network: Any, problem: Problem | None, system: LinearSystem) ->
             f"{name} was trained on cells of proportions {_ratio(trained)}, these are {_ratio(here)}; take a grid of the same proportions, "
             "or LearnedVCycle, which reads them"
         )
-    contrast = [float(np.max(a) / np.min(a)) for a in (seen.coefficient, system.coefficient)]
+    contrast = [float(np.max(s.coefficient) / np.min(s.coefficient)) for s in (seen, system)]
     if contrast[0] <= 1 + SAME < contrast[1]:
         raise UsageError(
             f"{name} was trained on {type(problem).__name__}, whose coefficient is constant, and does not read the one given here, which "
@@ -67,11 +67,11 @@ def check_family(network: Any, problem: Problem | None, system: LinearSystem) ->
         )
 
 
-def _is_other_operator(system: LinearSystem) -> bool:
+def _is_other_operator(system: Any) -> bool:
     """Whether A is no multiple of the finite-volume matrix of its coefficient, seen on one random vector."""
     if system.coefficient is None:
         return True
-    a = torch.as_tensor(np.asarray(system.coefficient))
+    a = torch.as_tensor(system.coefficient)
     if a.is_complex() or not bool((a > 0).all()):
         return True
     v = torch.randn(system.grid.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
