@@ -34,6 +34,11 @@ def check_family(network: Any, problem: Problem | None, system: Any) -> None:
         UsageError: In one line, with what was expected, what came, and what to do.
     """
     name, grid = type(network).__name__, system.grid
+    if hasattr(network, "check_system"):  # it was trained for one matrix
+        try:
+            return network.check_system(system)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
     if grid is None:
         raise UsageError(
             f"{name} was trained for -div(a grad u) = f on {network.dim}-D grids with u = 0 on the walls, and this system is no such one "
