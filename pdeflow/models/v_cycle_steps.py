@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -127,10 +129,10 @@ def run(steps: Sequence[Step]) -> None:
         function(*arguments, **keywords)
 
 
-def smoother_range(stencil: Sequence[float]) -> tuple[float, float]:
-    """Bounds of the eigenvalues of K, the extremes of c (1 + 2x cos θ) (1 + 2y cos φ), at corners."""
-    centre, x, y = stencil
-    symbol = [centre * (1 + 2 * x * s) * (1 + 2 * y * t) for s in (-1, 1) for t in (-1, 1)]
+def smoother_range(numbers: Sequence[float]) -> tuple[float, float]:
+    """Bounds of the eigenvalues of K, the extremes of c (1 + 2x cos θ) (1 + 2y cos φ) …, at corners."""
+    centre, *factors = numbers
+    symbol = [centre * prod(1 + 2 * x * s for x, s in zip(factors, signs, strict=True)) for signs in product((-1, 1), repeat=len(factors))]
     return min(symbol), max(symbol)
 
 

@@ -8,8 +8,10 @@ import torch
 from pdeflow.discretization import diffusion_system
 from pdeflow.geometry import Grid
 from pdeflow.linalg import Reason, operators, solve
+from pdeflow.linalg.deep_conjugate_directions import dcdm
 from pdeflow.losses.energy import log_energy_loss, mixed_noise
-from pdeflow.models.learned_v_cycle import LearnedVCycle, coarsen, prolong, restrict, setup_levels
+from pdeflow.models.learned_v_cycle import LearnedVCycle
+from pdeflow.models.v_cycle_levels import coarsen, prolong, restrict, setup_levels
 
 
 def seeded(seed=0):
@@ -203,10 +205,80 @@ def test_wrong_input_is_refused_with_the_remedy():
         setup_levels(torch.ones(8, 8))
     with pytest.raises(ValueError, match="damping"):
         LearnedVCycle(damping=1.5)
-    with pytest.raises(ValueError, match="nx, ny"):
+    with pytest.raises(ValueError, match="shape"):
         LearnedVCycle()(torch.ones(1, 1, 8, 8), torch.ones(1, 1, 16, 16))
     with pytest.raises(ValueError, match="use AMG"):
         LearnedVCycle().setup(SimpleNamespace(grid=Grid.unit((8,)), coefficient=np.ones(8)))
     holes = SimpleNamespace(grid=Grid.unit((8, 8)), coefficient=np.ones((8, 8)), mask=np.eye(8, dtype=bool))
     with pytest.raises(ValueError, match="whole rectangle"):
         LearnedVCycle().setup(holes)
+
+
+def layered(*shape, seed=0):
+    """A coefficient in space that varies by a factor of a hundred, smoothly."""
+    a = torch.randn(1, 1, *(side // 8 for side in shape), dtype=torch.float64, generator=seeded(seed))
+    return torch.exp(1.5 * torch.nn.functional.interpolate(a, shape, mode="trilinear"))
+
+
+def space_cycle(seed=0):
+    cycle = LearnedVCycle(dim=3, coarsest=64)
+    with torch.no_grad():
+        for parameter in cycle.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=seeded(seed)))
+    return cycle
+
+
+def test_in_space_the_cycle_is_symmetric_linear_and_untrained_positive():
+    a, spacing = layered(16, 8, 24), (1.0, 0.7, 1.3)
+    cycle, levels = space_cycle(), setup_levels(a, spacing, 64)
+    u, v = torch.randn(2, 1, 1, 16, 8, 24, dtype=torch.float64, generator=seeded())
+    with torch.no_grad():
+        Mu, Mv, both = (cycle.cycle(w, levels) for w in (u, v, 2 * u - 3 * v))
+    assert len(levels) == 3
+    assert sum(p.numel() for p in cycle.parameters()) == 13
+    assert abs((v * Mu).sum() - (u * Mv).sum()) <= 1e-12 * v.norm() * Mu.norm()
+    torch.testing.assert_close(both, 2 * Mu - 3 * Mv, rtol=0, atol=1e-12 * float(Mu.abs().max()))
+    a = layered(8, 8, 8)
+    M = LearnedVCycle(dim=3, coarsest=8).setup(system_in_space(a), torch.float64)
+    dense = np.column_stack([M @ unit for unit in np.eye(512)])
+    assert M.positive is True
+    assert np.linalg.eigvalsh((dense + dense.T) / 2).min() > 0
+    amplifying = LearnedVCycle(dim=3, coarsest=8)
+    with torch.no_grad():
+        amplifying.smoother[0] = 1.9
+    assert amplifying.setup(system_in_space(a)).positive is None
+
+
+def system_in_space(a):
+    return diffusion_system(Grid.unit(tuple(a.shape[2:])), a[0, 0], torch.ones_like(a[0, 0]))
+
+
+def test_in_space_transfers_are_adjoint_and_coarse_operators_rediscretised():
+    cycle = space_cycle()
+    stencil = cycle.transfer.detach().double()[cycle.fold]
+    r = torch.randn(1, 1, 8, 4, 12, dtype=torch.float64, generator=seeded())
+    e = torch.randn(1, 1, 4, 2, 6, dtype=torch.float64, generator=seeded(1))
+    assert (restrict(r, stencil) * e).sum() == pytest.approx(float((r * prolong(e, stencil)).sum()), rel=1e-12)
+    faces = operators.face_conductances(torch.full((1, 1, 8, 4, 12), 3.0), (1.0, 2.0, 0.5))
+    expected = operators.face_conductances(torch.full((1, 1, 4, 2, 6), 3.0), (2.0, 4.0, 1.0))
+    for coarse, face in zip(coarsen(faces), expected, strict=True):
+        torch.testing.assert_close(coarse, face)
+    exact = setup_levels(layered(8, 8, 8), (1.0, 1.0, 1.0), 512)[0]
+    u = torch.randn(1, 1, 8, 8, 8, dtype=torch.float64, generator=seeded())
+    again = (exact.inverse @ operators.apply(u, exact.faces).flatten(2).mT).mT.reshape(u.shape)
+    torch.testing.assert_close(again, u, rtol=0, atol=1e-10)
+
+
+def test_in_space_iterations_hardly_grow_with_the_grid_and_many_right_hand_sides_share_a_cycle():
+    counts = [
+        solve(system_in_space(layered(n, n, n)), preconditioner=LearnedVCycle(dim=3), rtol=1e-6).iterations for n in (16, 32)
+    ]
+    assert max(counts) <= 14
+    assert counts[1] <= counts[0] + 3
+    system, a = system_in_space(layered(16, 16, 16)), layered(16, 16, 16)
+    M = LearnedVCycle(dim=3).on_device(a, Grid.unit((16, 16, 16)).spacing())
+    b = torch.randn(3, 16, 16, 16, dtype=torch.float64, generator=seeded())
+    found = dcdm(lambda v: operators.apply(v, operators.face_conductances(a[0], (1 / 16,) * 3)), b, M.directions, guard=None, rtol=1e-8)
+    assert found.converged.all()
+    for row, x in zip(b.reshape(3, -1).numpy(), found.x.reshape(3, -1).numpy(), strict=True):
+        assert np.linalg.norm(row - system.A @ x) <= 1.01e-8 * np.linalg.norm(row)

@@ -1,0 +1,90 @@
+"""The learned V-cycle as preconditioner in tensors: for three dimensions, many right-hand sides, and other devices.
+
+In the plane, for one right-hand side on a CPU, pdeflow.models.v_cycle_steps does the same several times faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdeflow.linalg import operators
+from pdeflow.models.v_cycle_levels import Level, smooth
+
+SAFE = 1.6
+"""Estimate of the largest eigenvalue of SA below which 2 is taken to be a bound: power iterations come from below."""
+
+
+class TensorVCycle:
+    """M @ r for one learned V-cycle and one coefficient; also a map of batches, `directions`.
+
+    Args:
+        cycle: The cycle, (residuals (batch, 1, *grid), levels) to corrections.
+        levels: Hierarchy of a single coefficient, from setup_levels, in the device and precision of the work.
+        smoother: K as a stencil.
+        smoother_range: Bounds of its eigenvalues.
+        correction: Factor of the coarse correction.
+
+    Attributes:
+        linear: True.
+        symmetric: True, by construction.
+        name: What a table of solvers calls it.
+    """
+
+    linear = True
+    symmetric = True
+    name = "learned_v_cycle"
+
+    def __init__(
+        self, cycle: Callable[[Tensor, Sequence[Level]], Tensor], levels: Sequence[Level], smoother: Tensor,
+        smoother_range: tuple[float, float], correction: float,
+    ) -> None:  # fmt: skip
+        self._cycle, self._levels, self._smoother = cycle, levels, smoother
+        self._range, self._correction = smoother_range, correction
+        self.grid_shape = tuple(levels[0].diagonal.shape[2:])
+        n = int(np.prod(self.grid_shape))
+        self.shape, self.dtype = (n, n), np.dtype(np.float64)
+
+    @cached_property
+    def positive(self) -> bool | None:
+        """True if positive definite (K > 0 and eigenvalues of SA below 2 on all levels), None if unknown.
+
+        Those of D^(-1/2) A D^(-1/2) are at most 2 (Gershgorin), so K < 1 is a proof; else power iterations must stay under 1.6.
+        """
+        low, high = self._range
+        if low <= 0 or self._correction < 0:
+            return None
+        if high < 1:
+            return True
+        return True if all(self._largest(level) < SAFE for level in self._levels if level.inverse is None) else None
+
+    @torch.no_grad()
+    def _largest(self, level: Level, iterations: int = 8) -> float:
+        x = torch.randn(level.diagonal.shape, generator=torch.Generator().manual_seed(0)).to(level.diagonal)
+        for _ in range(iterations):
+            x = x / x.norm()
+            x = smooth(operators.apply(x, level.faces), level.diagonal, self._smoother)
+        return float(x.norm())
+
+    @torch.no_grad()
+    def directions(self, r: Tensor) -> Tensor:
+        """Return corrections for residuals (R, *grid) of length about one, in their type; the network of `dcdm`."""
+        level = self._levels[0].diagonal
+        return self._cycle(r.to(level.device, level.dtype)[:, None], self._levels)[:, 0].to(r)
+
+    def __matmul__(self, r: np.ndarray) -> np.ndarray:
+        """Apply the cycle to a flat vector r, shape (n,); returns float64, shape (n,)."""
+        if r.shape != (self.shape[0],):
+            raise ValueError(
+                f"expected a vector of shape ({self.shape[0]},) for the grid {self.grid_shape}, got {r.shape}; apply M to one "
+                "right-hand side at a time, or use directions"
+            )
+        norm = float(np.linalg.norm(r))
+        if norm == 0 or not np.isfinite(norm):
+            return np.full(r.shape, norm * 0.0)  # NaN stays: the solver says "nonfinite"
+        field = torch.from_numpy(np.asarray(r, dtype=np.float64) / norm).reshape(1, *self.grid_shape)
+        return norm * self.directions(field).flatten().numpy()
