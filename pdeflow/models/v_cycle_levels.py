@@ -18,7 +18,6 @@ from torch.nn import functional
 from pdeflow.linalg import operators
 
 COARSEST_CELLS = 256  # 16 × 16: a dense product costs as much as one sweep there
-POOLS = {2: functional.avg_pool2d, 3: functional.avg_pool3d}
 
 
 @dataclass(frozen=True)
@@ -175,7 +174,12 @@ def odd_convolution(u: Tensor, stencil: Tensor) -> Tensor:
 
 def restrict(r: Tensor, stencil: Tensor) -> Tensor:
     """Restrict an integrated residual to half the cells per axis: smooth, then sum 2^d cells."""
-    return 2**stencil.ndim * POOLS[stencil.ndim](odd_convolution(r, stencil), 2)
+    r = odd_convolution(r, stencil)
+    if stencil.ndim == 2:
+        return 4 * functional.avg_pool2d(r, 2)
+    for axis in (-3, -2, -1):  # pooling in space has no 16 bits on a CPU
+        r = r.unflatten(axis, (-1, 2)).sum(axis)  # the pair has taken the place of the axis
+    return r
 
 
 def prolong(e: Tensor, stencil: Tensor) -> Tensor:
