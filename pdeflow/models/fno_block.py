@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pdeflow.models.channel_map import ChannelMap
 from pdeflow.models.spectral_conv import Path, SpectralConv
 from pdeflow.models.spectral_weight import Factorization, Kernel
 
@@ -32,8 +33,8 @@ class ChannelMLP(nn.Module):
 
     def __init__(self, in_channels: int, hidden_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.first = nn.Linear(in_channels, hidden_channels)
-        self.second = nn.Linear(hidden_channels, out_channels)
+        self.first = ChannelMap(in_channels, hidden_channels)
+        self.second = ChannelMap(hidden_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features, shape (..., in_channels), to (..., out_channels)."""
@@ -161,7 +162,7 @@ class FNOBlock(nn.Module):
 
 def _skip(channels: int, kind: Skip | None) -> nn.Module | None:
     if kind == "linear":
-        return nn.Linear(channels, channels, bias=False)
+        return ChannelMap(channels, channels, bias=False)
     if kind == "soft-gating":
         return Gate(channels)
     if kind == "identity":

@@ -138,7 +138,10 @@ def differentiate(z: Tensor, n_modes: Sequence[int], axis: int) -> Tensor:
 def _product(matrix: Tensor, z: Tensor, add: Tensor | None = None) -> Tensor:
     """Multiply the middle axis of (rows, n, c) by (m, n), and add (rows, m, c)."""
     stacked = matrix.expand(len(z), -1, -1)
-    return torch.bmm(stacked, z) if add is None else torch.baddbmm(add, stacked, z)
+    if add is None or torch.compiler.is_compiling():  # a compiler adds where it computes what comes next
+        product = torch.bmm(stacked, z)
+        return product if add is None else product + add
+    return torch.baddbmm(add, stacked, z)
 
 
 def transform_matrix(kind: str, n: int, m: int, like: Tensor) -> Tensor:
