@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from pdeflow.geometry import Grid
 from pdeflow.losses.lp import check_pair, safe_ratio
 
 Derivative = Literal["fd2", "spectral"]
@@ -61,26 +62,40 @@ def relative_h1(
 
 
 class RelativeH1(nn.Module):
-    """Mean over the batch of the relative H1 errors of its samples."""
+    """Mean over the batch of the relative H1 errors of its samples.
+
+    Args:
+        extent: Side lengths of the box; None takes them from the training data, without data the unit cube.
+        periodic: Whether the fields are periodic on the box; None asks the data, without data they are not.
+        derivative: "fd2" or "spectral", as in relative_h1.
+        location: "cell" or "node"; None asks the data, without data "cell".
+    """
 
     def __init__(
         self,
         extent: Sequence[float] | None = None,
         *,
-        periodic: bool = False,
+        periodic: bool | None = None,
         derivative: Derivative = "fd2",
-        location: Literal["cell", "node"] = "cell",
+        location: Literal["cell", "node"] | None = None,
     ) -> None:
-        """Store how gradients are taken; the arguments are those of relative_h1.
-
-        Args:
-            extent: Side lengths of the box; None is the unit cube.
-            periodic: Whether the fields are periodic on the box.
-            derivative: "fd2" or "spectral".
-            location: "cell" or "node".
-        """
         super().__init__()
         self.extent, self.periodic, self.derivative, self.location = extent, periodic, derivative, location
+
+    def fit_grid(self, grid: Grid) -> None:
+        """Take from the grid of the data what was not given.
+
+        Args:
+            grid: Gives side lengths, periodicity (of all axes) and location.
+
+        Raises:
+            ValueError: If derivatives are to be spectral but the grid is not periodic.
+        """
+        self.extent = side_lengths(grid) if self.extent is None else self.extent
+        self.periodic = all(grid.periodic) if self.periodic is None else self.periodic
+        self.location = grid.location if self.location is None else self.location
+        if self.derivative == "spectral" and not self.periodic:
+            raise ValueError(f"derivative 'spectral' needs periodic data, these are periodic {grid.periodic} by axis; use 'fd2'")
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Compute the loss.
@@ -97,8 +112,13 @@ class RelativeH1(nn.Module):
         """
         return relative_h1(
             prediction, target, self.extent,
-            periodic=self.periodic, derivative=self.derivative, location=self.location,
+            periodic=bool(self.periodic), derivative=self.derivative, location=self.location or "cell",
         ).mean()  # fmt: skip
+
+
+def side_lengths(grid: Grid) -> list[float]:
+    """Return the lengths of a grid's axes, in its length unit."""
+    return [high - low for low, high in grid.bounds]
 
 
 def relative_hs(
@@ -133,13 +153,26 @@ class RelativeHs(nn.Module):
 
     Args:
         s: Order, any real number; -1 is the norm of residuals of second-order equations.
-        extent: Side lengths of the box; None is the unit cube.
+        extent: Side lengths of the box; None takes them from the training data, without data the unit cube.
         homogeneous: Whether the means of the fields are left out, as relative_hs.
     """
 
     def __init__(self, s: float = 1.0, extent: Sequence[float] | None = None, *, homogeneous: bool = False) -> None:
         super().__init__()
         self.s, self.extent, self.homogeneous = s, extent, homogeneous
+
+    def fit_grid(self, grid: Grid) -> None:
+        """Take the side lengths from the grid of the data where they were not given.
+
+        Args:
+            grid: Of the data.
+
+        Raises:
+            ValueError: If it is not periodic: the Fourier series of such fields decays like that of a jump.
+        """
+        if not all(grid.periodic):
+            raise ValueError(f"RelativeHs needs periodic data, these are periodic {grid.periodic} by axis; use RelativeH1 or RelativeL2")
+        self.extent = side_lengths(grid) if self.extent is None else self.extent
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Compute the loss, a scalar, of fields (batch, channels, *grid) of one shape; raises as relative_hs."""

@@ -32,7 +32,8 @@ class OperatorLearning(LightningModule):
     Args:
         network: Maps (batch, C_in, *grid) to (batch, C_out, *grid) in physical units. If it has
             `check_grid` and `fit_normalizers`, they are called once before training.
-        loss: loss(prediction, target), a scalar; None is the relative L2 error.
+        loss: loss(prediction, target), a scalar; None is the relative L2 error. If it has `fit_grid`, it is called with the
+            grid of the data before training.
         optimizer: {"class_path", "init_args"} or a callable from parameter groups to an optimizer; None is
             AdamW with rate 1e-3.
         lr_scheduler: {"class_path", "init_args"} or a callable from an optimizer to a scheduler, which steps
@@ -90,6 +91,10 @@ class OperatorLearning(LightningModule):
             getattr(self.network, "fit_normalizers", lambda a, u: None)(a, u)
         except ValueError as error:
             raise UsageError(f"{type(self.network).__name__} does not fit the data: {error}") from error
+        try:
+            getattr(self.loss, "fit_grid", lambda grid: None)(self.grid)
+        except ValueError as error:
+            raise UsageError(f"{type(self.loss).__name__} does not fit the data: {error}") from error
         check_prediction(self.network, a[:1], u[:1])
         if self.compile_network:
             self.network.compile()

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pdeflow.geometry import Grid
 from pdeflow.losses import RelativeH1, RelativeHs, relative_h1, relative_hs, relative_l2
 
 K = 6 * math.pi
@@ -170,3 +171,29 @@ def test_a_constant_target_has_no_homogeneous_norm():
     v = torch.ones(3, 1, 8)
     with pytest.raises(ValueError, match="sample 0 of the batch"):
         relative_hs(2 * v, v, 1, homogeneous=True)
+
+
+def test_losses_take_extent_periodicity_and_location_from_a_grid():
+    torch.manual_seed(0)
+    u, v = torch.randn(2, 1, 8, 12, dtype=torch.float64), torch.randn(2, 1, 8, 12, dtype=torch.float64)
+    extent = [2.0, 0.5]
+    bounds = ((-1.0, 1.0), (0.0, 0.5))
+    nodes, torus = Grid((8, 12), bounds, (False, False), "node"), Grid((8, 12), bounds, (True, True))
+    for grid, options in ((nodes, {"location": "node"}), (torus, {"periodic": True})):
+        loss = RelativeH1()
+        loss.fit_grid(grid)
+        assert torch.equal(loss(u, v), relative_h1(u, v, extent, **options).mean())
+    given = RelativeH1([1.0, 1.0], periodic=False, location="cell")
+    given.fit_grid(torus)
+    assert torch.equal(given(u, v), relative_h1(u, v).mean())
+    loss = RelativeHs(0.5)
+    loss.fit_grid(torus)
+    assert torch.equal(loss(u, v), relative_hs(u, v, 0.5, extent).mean())
+
+
+def test_losses_for_periodic_fields_refuse_other_grids():
+    grid = Grid((8, 8), ((0.0, 1.0),) * 2, (True, False))
+    with pytest.raises(ValueError, match="use RelativeH1"):
+        RelativeHs(1.0).fit_grid(grid)
+    with pytest.raises(ValueError, match="use 'fd2'"):
+        RelativeH1(derivative="spectral").fit_grid(grid)

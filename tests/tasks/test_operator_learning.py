@@ -6,7 +6,7 @@ from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheck
 from torch import nn
 
 from pdeflow.errors import DataError, UsageError
-from pdeflow.losses import RelativeH1
+from pdeflow.losses import RelativeH1, RelativeHs
 from pdeflow.models import FNO, TFNO
 from pdeflow.tasks import OperatorLearning, accuracy
 
@@ -47,6 +47,16 @@ def test_an_interrupted_training_resumes_bit_by_bit(tmp_path, make_trainer, make
     assert trainer.global_step == 16
     assert states_equal(whole.state_dict(), resumed.state_dict())
     assert not states_equal(whole.state_dict(), task().state_dict())
+
+
+def test_a_loss_learns_the_grid_of_the_data_or_refuses_it(make_trainer, fields):
+    learner = task(loss=RelativeH1())
+    make_trainer(max_epochs=1).fit(learner, fields)
+    grid = fields.grid
+    assert learner.loss.extent == [high - low for low, high in grid.bounds]
+    assert (learner.loss.periodic, learner.loss.location) == (all(grid.periodic), grid.location)
+    with pytest.raises(UsageError, match=r"RelativeHs does not fit the data.*use RelativeH1"):
+        make_trainer(max_epochs=1).fit(task(loss=RelativeHs(-1.0)), fields)
 
 
 def test_checkpoints_hold_tensors_and_plain_values_only(tmp_path, make_trainer, fields):
