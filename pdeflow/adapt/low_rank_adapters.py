@@ -31,7 +31,7 @@ class LowRankUpdate(nn.Module):
     def __init__(self, weight: Tensor, rank: int, scale: float, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.rank, self.scale = rank, scale
-        self.watch: Callable[[Tensor], None] | None = None
+        self.keeps_gradient, self.product_gradient = False, torch.zeros(())  # AdaPreLoRA sums up gradients of A B
         shape_a, shape_b, fan_in = self._shapes(weight, rank)
         start = (2 * torch.rand(shape_a, generator=generator, dtype=weight.dtype) - 1) / math.sqrt(fan_in)
         self.A = nn.Parameter(start.to(weight.device))
@@ -50,9 +50,12 @@ class LowRankUpdate(nn.Module):
         """Return the updated weight, in the layout of the frozen one."""
         a, b = self.factors()
         product = a @ b
-        if self.watch is not None and product.requires_grad:
-            product.register_hook(self.watch)
+        if self.keeps_gradient and product.requires_grad:
+            product.register_hook(self._keep)
         return weight + self.scale * self.as_weight(product)
+
+    def _keep(self, gradient: Tensor) -> None:
+        self.product_gradient = self.product_gradient + gradient.detach()
 
     def as_weight(self, product: Tensor) -> Tensor:
         """Bring a product A B, shape (..., in, out), to the layout of the weight."""
@@ -130,8 +133,7 @@ def adapters(network: nn.Module) -> list[tuple[str, LowRankUpdate]]:
 
 def adapter_state(network: nn.Module) -> dict[str, Tensor]:
     """Return the factors alone, for a small file; `network.load_state_dict(state, strict=False)` puts them back."""
-    state = network.state_dict()
-    return {name: state[name] for name in state if name.endswith(("weight.0.A", "weight.0.B"))}
+    return {name: p for name, p in network.state_dict().items() if name.endswith(("weight.0.A", "weight.0.B"))}
 
 
 def merge_adapters(network: nn.Module) -> nn.Module:
