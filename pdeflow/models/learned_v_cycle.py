@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pdeflow.linalg import operators
+from pdeflow.linalg.obstacles import Obstacles
 from pdeflow.models.v_cycle_levels import (
     COARSEST_CELLS,
     Level,
@@ -127,8 +128,8 @@ class LearnedVCycle(nn.Module):
             return (level.inverse @ r.flatten(2).mT).mT.reshape(r.shape)
         smoother, transfer = self.stencils(r.dtype)
         x = smooth(r, level.diagonal, smoother)
-        coarse = self.cycle(restrict(r - operators.apply(x, level.faces), transfer), levels[1:])
-        x = x + self.correction.to(r.dtype) * prolong(coarse, transfer)
+        coarse = self.cycle(restrict(level.inside(r - operators.apply(x, level.faces)), transfer), levels[1:])
+        x = x + self.correction.to(r.dtype) * level.inside(prolong(coarse, transfer))
         return x + smooth(r - operators.apply(x, level.faces), level.diagonal, smoother)
 
     def stencils(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -147,45 +148,48 @@ class LearnedVCycle(nn.Module):
 
         Args:
             system: Anything with grid (shape, spacing()), coefficient (cell values (*grid), numpy or torch)
-                and mask (None or all true; may be absent).
+                and mask (Obstacles of pdeflow.linalg.obstacles, or None; may be absent).
             dtype: Precision inside; float32 takes as many iterations as float64 (to 1e-12) in less time.
 
         Returns:
-            An object with M @ r for flat float64 numpy vectors; in space it works on the device of the weights.
+            An object with M @ r for flat float64 numpy vectors; in space, and with obstacles, it works on the device of the weights.
 
         Raises:
             ValueError: If the system is not on a Dirichlet grid of cells, of the cycle's dimension, with a
-                coefficient and without a mask, or cannot be coarsened.
+                coefficient, or cannot be coarsened.
         """
         grid: Any = getattr(system, "grid", None)
-        coefficient, mask = getattr(system, "coefficient", None), getattr(system, "mask", None)
+        coefficient, obstacles = getattr(system, "coefficient", None), getattr(system, "mask", None)
         fits = grid is not None and coefficient is not None and len(grid.shape) == self.dim
         if not fits or any(getattr(grid, "periodic", ())) or getattr(grid, "location", "cell") != "cell":
             raise ValueError(
                 f"this learned V-cycle needs a {self.dim}-D Dirichlet grid of cells and its coefficient, got "
                 f"grid {grid} and coefficient {type(coefficient).__name__}; use AMG for others"
             )
-        if mask is not None and not bool(torch.as_tensor(mask).all()):
-            raise ValueError("a learned V-cycle needs the whole rectangle, got a mask with holes; use AMG")
+        if obstacles is not None and not isinstance(obstacles, Obstacles):
+            raise ValueError(f"a mask must say what holds at its walls: Obstacles of pdeflow.linalg.obstacles, got {type(obstacles).__name__}; or use AMG")
         a = torch.as_tensor(coefficient, dtype=torch.float64, device="cpu")[None, None]
         numbers, correction = self.smoother.tolist(), self.correction.item()
-        if self.dim == 2:
+        if self.dim == 2 and obstacles is None:
             levels = setup_levels(a, grid.spacing(), self.coarsest)
             return VCyclePreconditioner(levels, numbers, self.transfer.tolist(), correction, dtype)
-        return self.on_device(a, grid.spacing(), dtype)
+        return self.on_device(a, grid.spacing(), dtype, obstacles)
 
-    def on_device(self, coefficient: Tensor, spacing: Sequence[float], dtype: torch.dtype = torch.float32) -> TensorVCycle:
+    def on_device(
+        self, coefficient: Tensor, spacing: Sequence[float], dtype: torch.dtype = torch.float32, obstacles: Obstacles | None = None
+    ) -> TensorVCycle:  # fmt: skip
         """Build the cycle of one coefficient on the device of the weights, e.g. for `dcdm` with many right-hand sides.
 
         Args:
             coefficient: Positive cell values, shape (1, 1, *grid).
             spacing: Cell widths.
             dtype: Precision inside; the hierarchy is built in that of the coefficient.
+            obstacles: Cells that are not in the domain, or None.
 
         Raises:
             ValueError: See setup_levels.
         """
         device = self.smoother.device
-        levels = [level.to(device, dtype) for level in setup_levels(coefficient, spacing, self.coarsest)]
+        levels = [level.to(device, dtype) for level in setup_levels(coefficient, spacing, self.coarsest, obstacles)]
         smoother = self.stencils(dtype)[0].detach()
         return TensorVCycle(self.cycle, levels, smoother, smoother_range(self.smoother.tolist()), self.correction.item())

@@ -7,7 +7,7 @@ Briggs, Henson and McCormick, A Multigrid Tutorial, 2nd ed. (2000), chapter 3.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import log2, prod
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pdeflow.linalg import operators
+from pdeflow.linalg.obstacles import Obstacles, obstacle_faces
 
 COARSEST_CELLS = 256  # 16 × 16: a dense product costs as much as one sweep there
 
@@ -26,18 +27,25 @@ class Level:
 
     Attributes:
         faces: Face conductances, one tensor for each axis, (batch, 1, *grid) with one entry more along that axis.
-        diagonal: Diagonal of A, shape (batch, 1, *grid).
+        diagonal: Diagonal of A, shape (batch, 1, *grid); infinite in obstacles, where no sweep changes anything.
         inverse: A⁻¹ on the coarsest level, shape (batch, n, n) for n cells; None on the others.
+        active: One in the domain and zero in obstacles, shape (*grid); None without obstacles.
     """
 
     faces: operators.Faces
     diagonal: Tensor
     inverse: Tensor | None = None
+    active: Tensor | None = None
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Level:
         """Return a copy on a device, in a precision."""
-        inverse = None if self.inverse is None else self.inverse.to(device, dtype)
-        return Level(tuple(face.to(device, dtype) for face in self.faces), self.diagonal.to(device, dtype), inverse)
+        faces, diagonal = tuple(face.to(device, dtype) for face in self.faces), self.diagonal.to(device, dtype)
+        inverse, active = (None if part is None else part.to(device, dtype) for part in (self.inverse, self.active))
+        return Level(faces, diagonal, inverse, active)
+
+    def inside(self, u: Tensor) -> Tensor:
+        """Return u without its values in obstacles."""
+        return u if self.active is None else self.active * u
 
 
 def coarsen(faces: operators.Faces) -> operators.Faces:
@@ -60,11 +68,15 @@ def coarsen(faces: operators.Faces) -> operators.Faces:
     return tuple(coarse)
 
 
-def dense_inverse(faces: operators.Faces) -> Tensor:
+def dense_inverse(faces: operators.Faces, active: Tensor | None = None) -> Tensor:
     """Invert the operator as a dense matrix, shape (batch, n, n) for n cells, by Cholesky.
 
     Args:
         faces: Shapes (batch, 1, *grid) with one entry more along the face's axis.
+        active: One in the domain and zero in obstacles, where the inverse is zero; shape (*grid).
+
+    Raises:
+        ValueError: If an obstacle closes off a part of the domain.
     """
     main, dim = operators.diagonal(faces), len(faces)
     cells = torch.arange(main[0].numel(), device=main.device).reshape(main.shape[2:])
@@ -75,16 +87,25 @@ def dense_inverse(faces: operators.Faces) -> Tensor:
         conductance = face.narrow(k - dim, 1, count)[:, 0]
         matrix[:, low, high] = -conductance
         matrix[:, high, low] = -conductance
-    return torch.cholesky_inverse(torch.linalg.cholesky(matrix))
+    if active is None:
+        return torch.cholesky_inverse(torch.linalg.cholesky(matrix))
+    both = torch.outer(active.flatten(), active.flatten())
+    factor, info = torch.linalg.cholesky_ex(matrix * both + torch.diag(1 - active.flatten()))
+    if bool(info.any()):
+        raise ValueError("an obstacle closes off a part of the domain, whose constant no wall fixes; use AMG with a null space")
+    return torch.cholesky_inverse(factor) * both
 
 
-def setup_levels(coefficient: Tensor, spacing: Sequence[float] = (1.0, 1.0), coarsest: int = COARSEST_CELLS) -> tuple[Level, ...]:
+def setup_levels(
+    coefficient: Tensor, spacing: Sequence[float] = (1.0, 1.0), coarsest: int = COARSEST_CELLS, obstacles: Obstacles | None = None
+) -> tuple[Level, ...]:  # fmt: skip
     """Build the hierarchy of one batch of coefficients; free of weights, so every cycle can reuse it.
 
     Args:
         coefficient: Positive cell values a, shape (batch, 1, *grid), two or three axes.
         spacing: Cell widths, one per axis; in 2-D only their ratio matters.
         coarsest: All sides are halved while they are even and the level has more cells than this.
+        obstacles: Cells that are not in the domain, the same for the batch, or None.
 
     Returns:
         Levels from fine to coarse, at least one.
@@ -104,10 +125,12 @@ def setup_levels(coefficient: Tensor, spacing: Sequence[float] = (1.0, 1.0), coa
             f"expected a positive coefficient, got values down to {coefficient.min():.3g}; "
             "holes and sign changes need another preconditioner, e.g. AMG"
         )
-    faces, levels, sides = operators.face_conductances(coefficient, spacing), [], tuple(coefficient.shape[2:])
+    if obstacles is not None and obstacles.active.shape != coefficient.shape[2:]:
+        raise ValueError(f"obstacles have the shape {tuple(obstacles.active.shape)}, the coefficient {tuple(coefficient.shape[2:])}")
+    faces, levels, sides = _faces(coefficient, spacing, obstacles), [], tuple(coefficient.shape[2:])
     while prod(sides) > coarsest and not any(side % 2 for side in sides):
-        levels.append(Level(faces, operators.diagonal(faces)))
-        faces, sides = coarsen(faces), tuple(side // 2 for side in sides)
+        levels.append(_level(faces, obstacles))
+        faces, sides, obstacles = coarsen(faces), tuple(side // 2 for side in sides), obstacles and obstacles.coarse()
     if prod(sides) > 4 * coarsest:
         fine = tuple(coefficient.shape[2:])
         power = 2 ** max(1, round(log2(max(fine)) - log2(coarsest) / dim))  # so that the longer side stops near the coarsest one
@@ -116,7 +139,22 @@ def setup_levels(coefficient: Tensor, spacing: Sequence[float] = (1.0, 1.0), coa
             f"expected sides that halve to at most {4 * coarsest} cells, got {fine}, which stops at {sides}; take a grid such as "
             f"{near}, or use AMG"
         )
-    return (*levels, Level(faces, operators.diagonal(faces), dense_inverse(faces)))
+    last = _level(faces, obstacles)
+    return (*levels, replace(last, inverse=dense_inverse(faces, last.active)))
+
+
+def _faces(coefficient: Tensor, spacing: Sequence[float], obstacles: Obstacles | None) -> operators.Faces:
+    if obstacles is None:
+        return operators.face_conductances(coefficient, spacing)
+    return obstacle_faces(coefficient, spacing, obstacles)
+
+
+def _level(faces: operators.Faces, obstacles: Obstacles | None) -> Level:
+    diagonal = operators.diagonal(faces)
+    if obstacles is None:
+        return Level(faces, diagonal)
+    active = obstacles.active.to(diagonal.device) & (diagonal[0, 0] > 0)  # a coarse cell may have lost all its faces
+    return Level(faces, torch.where(active, diagonal, torch.inf), None, active.to(diagonal.dtype))
 
 
 def fold(dim: int) -> Tensor:

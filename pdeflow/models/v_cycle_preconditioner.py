@@ -72,9 +72,16 @@ class TensorVCycle:
 
     @torch.no_grad()
     def directions(self, r: Tensor) -> Tensor:
-        """Return corrections for residuals (R, *grid) of length about one, in their type; the network of `dcdm`."""
-        level = self._levels[0].diagonal
-        return self._cycle(r.to(level.device, level.dtype)[:, None], self._levels)[:, 0].to(r)
+        """Return corrections for residuals (R, *grid) of length about one, in their type; the network of `dcdm`.
+
+        In obstacles, where the system is diagonal, they are the residuals over the mean diagonal.
+        """
+        level = self._levels[0]
+        e = self._cycle(r.to(level.diagonal.device, level.diagonal.dtype)[:, None], self._levels)[:, 0].to(r)
+        if level.active is None:
+            return e
+        inside = level.active.to(r) > 0
+        return torch.where(inside, e, r / level.diagonal[0, 0].to(r)[inside].mean())
 
     def __matmul__(self, r: np.ndarray) -> np.ndarray:
         """Apply the cycle to a flat vector r, shape (n,); returns float64, shape (n,)."""

@@ -13,6 +13,7 @@ import torch
 from pdeflow import seeds
 from pdeflow.errors import UsageError
 from pdeflow.linalg import operators
+from pdeflow.linalg.obstacles import Obstacles, obstacle_faces
 from pdeflow.problems import Problem
 
 SAME = 1e-6
@@ -52,7 +53,9 @@ def check_family(network: Any, problem: Problem | None, system: Any) -> None:
             "--preconditioner amg or ilu"
         )
     if problem is None or getattr(network, "reads_coefficient", False):
-        return
+        return None
+    if system.mask is not None:
+        raise UsageError(f"{name} was trained on whole boxes and does not see obstacles; use LearnedVCycle, which reads them, or --preconditioner amg")
     try:
         network.check_grid(grid.shape, grid.spacing())
     except ValueError as error:
@@ -80,7 +83,11 @@ def _is_other_operator(system: Any) -> bool:
     if a.is_complex() or not bool((a > 0).all()):
         return True
     v = torch.randn(system.grid.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    ours = operators.apply(v, operators.face_conductances(a.double(), system.grid.spacing())).flatten().numpy()
+    faces, inside = operators.face_conductances(a.double(), system.grid.spacing()), torch.ones_like(v, dtype=torch.bool)
+    if isinstance(system.mask, Obstacles):
+        faces, inside = obstacle_faces(a.double(), system.grid.spacing(), system.mask), system.mask.active
+    v = torch.where(inside, v, 0.0)
+    ours = torch.where(inside, operators.apply(v, faces), 0.0).flatten().numpy()
     theirs = np.asarray(system.A @ v.flatten().numpy())
     if theirs.shape != ours.shape:
         return True

@@ -210,7 +210,7 @@ def test_wrong_input_is_refused_with_the_remedy():
     with pytest.raises(ValueError, match="use AMG"):
         LearnedVCycle().setup(SimpleNamespace(grid=Grid.unit((8,)), coefficient=np.ones(8)))
     holes = SimpleNamespace(grid=Grid.unit((8, 8)), coefficient=np.ones((8, 8)), mask=np.eye(8, dtype=bool))
-    with pytest.raises(ValueError, match="whole rectangle"):
+    with pytest.raises(ValueError, match="a mask must say what holds at its walls"):
         LearnedVCycle().setup(holes)
 
 
