@@ -7,6 +7,7 @@ Convolutions: Wang et al., Orthogonal convolutional neural networks, CVPR 2020; 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,8 @@ def convolution_penalty(kernel: Tensor, stride: int = 1) -> Tensor:
     reach = (sides[0] - 1) // stride
     products = _CONVOLUTIONS[len(sides)](kernel, kernel, padding=reach * stride, stride=stride)  # (out, out, 2 reach + 1, ...)
     target = torch.zeros_like(products)
-    target[(..., *[reach] * len(sides))] = torch.eye(out, dtype=kernel.dtype, device=kernel.device)
+    centre: Any = (..., *[reach] * len(sides))
+    target[centre] = torch.eye(out, dtype=kernel.dtype, device=kernel.device)
     return (products - target).square().sum() - max(0, out - channels * stride ** len(sides))
 
 
@@ -96,11 +98,10 @@ class OrthogonalityPenalty(nn.Module):
         """Return the sum of the penalties, a scalar."""
         return torch.stack([self._penalty(layer) for layer in self.layers]).sum()
 
-    def _penalty(self, layer: nn.Module) -> Tensor:
-        weight = layer.weight
-        assert isinstance(weight, Tensor)
+    def _penalty(self, layer: Any) -> Tensor:
+        weight: Tensor = layer.weight
         if _is_convolution(layer) and weight[0, 0].numel() > 1:
-            return convolution_penalty(weight, layer.stride[0])  # type: ignore[index]
+            return convolution_penalty(weight, layer.stride[0])
         if _is_spectral(layer):
             return matrix_penalty(torch.view_as_complex(weight), self.threshold)
         return matrix_penalty(weight.flatten(1), self.threshold)
@@ -114,6 +115,6 @@ def _is_convolution(module: nn.Module) -> bool:
     return isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d) and module.groups == 1
 
 
-def _is_layer(module: nn.Module) -> bool:
+def _is_layer(module: Any) -> bool:
     matrix = isinstance(module, nn.Linear) or _is_convolution(module)
-    return _is_spectral(module) or (matrix and module.weight.shape[0] > 1)  # type: ignore[union-attr,index,operator]
+    return _is_spectral(module) or (matrix and len(module.weight) > 1)
