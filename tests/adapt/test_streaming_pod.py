@@ -37,7 +37,7 @@ def test_it_nears_the_energy_of_the_batch_pod():
     best = np.linalg.svd(snapshots, full_matrices=False)[0][:, :6]
     left = [np.linalg.norm(snapshots - q @ (q.T @ snapshots)) ** 2 for q in (pod.basis(), best)]
     assert left[0] < 1.2 * left[1]  # the window of G is about 80 snapshots here; the batch sees all 1200
-    np.testing.assert_allclose(np.abs(pod.basis()[:, 0] @ best[:, 0]), 1, atol=0.02)
+    np.testing.assert_allclose(np.abs(pod.basis()[:, 0] @ best[:, 0]), 1, atol=0.05)
 
 
 def test_power_three_finds_the_dictionary_of_sparse_signals():
