@@ -1,0 +1,82 @@
+"""Solve A x = b as a step of a differentiable programme: gradients with respect to the entries of A and to b, by the adjoint system.
+
+With λ = A⁻ᴴ g for a cotangent g of x, b gets λ and the entry A_ij gets -λ_i conj(x_j): Giles, Collected matrix derivative results (2008),
+section 2.3; specs/linear_solvers.md, sections 2.8 and 4.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from pdeflow.errors import UsageError
+from pdeflow.linalg.solve import solve
+from pdeflow.linalg.system import linear_system
+
+
+def differentiable_solve(A: Tensor, b: Tensor, **options: Any) -> Tensor:
+    """Solve A x = b, verified, with gradients of every order; the work is done on the CPU in float64.
+
+    Args:
+        A: Square matrix (n, n), dense or sparse (COO or CSR), real or complex; a sparse one has the gradient of its stored entries only.
+        b: Right-hand side, shape (n,), or several, (R, n).
+        options: Of `pdeflow.linalg.solve`, for the system and its adjoint: method, preconditioner (by name), rtol, maxiter. By default
+            method="direct".
+
+    Returns:
+        x, shape of b, in the type and on the device of b.
+
+    Raises:
+        UsageError: If a shape is wrong, or the system or (in backward) its adjoint does not reach the tolerance: a gradient through it would be wrong.
+
+    Reference: specs/linear_solvers.md, section 4.2.
+    """
+    if A.ndim != 2 or A.shape[0] != A.shape[1] or b.ndim not in (1, 2) or b.shape[-1] != A.shape[0]:
+        raise UsageError(f"expected A (n, n) and b (n,) or (R, n), got {tuple(A.shape)} and {tuple(b.shape)}")
+    if A.layout == torch.strided:
+        n = A.shape[0]
+        rows, columns = torch.arange(n, device=A.device).repeat_interleave(n), torch.arange(n, device=A.device).repeat(n)
+        values = A.reshape(-1)
+    else:
+        entries = A.to_sparse_coo().coalesce()
+        (rows, columns), values = entries.indices(), entries.values()
+    dtype = torch.promote_types(values.dtype, b.dtype)
+    found = _Solve.apply(values.to(dtype), rows, columns, b.reshape(-1, b.shape[-1]).to(dtype), {"method": "direct"} | options)
+    return found.reshape(b.shape)
+
+
+class _Solve(torch.autograd.Function):
+    """x = A⁻¹ b for the entries of A; its backward calls itself with the adjoint, and so has a backward too."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, rows: Tensor, columns: Tensor, b: Tensor, options: Mapping[str, Any]) -> Tensor:
+        x = _solve_all(values, rows, columns, b, options)
+        ctx.save_for_backward(values, rows, columns, x)
+        ctx.options = options
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, None, None, Tensor, None]:
+        values, rows, columns, x = ctx.saved_tensors
+        adjoint: Any = _Solve.apply(values.conj().resolve_conj(), columns, rows, g, ctx.options)
+        entries = -(adjoint[:, rows] * x[:, columns].conj()).sum(0) if ctx.needs_input_grad[0] else None
+        return entries, None, None, adjoint, None
+
+
+def _solve_all(values: Tensor, rows: Tensor, columns: Tensor, b: Tensor, options: Mapping[str, Any]) -> Tensor:
+    """Solve for every right-hand side, shape (R, n)."""
+    places = rows.cpu().numpy(), columns.cpu().numpy()
+    wide = np.complex128 if values.is_complex() else np.float64
+    matrix = sp.csr_matrix((values.detach().cpu().numpy().astype(wide), places), shape=(b.shape[1],) * 2)
+    found = np.empty(b.shape, dtype=wide)
+    for row, right in zip(found, b.detach().cpu().resolve_conj().numpy().astype(wide), strict=True):
+        solution = solve(linear_system(matrix, right), **options)
+        if not solution.converged:
+            raise UsageError(f"no gradient: {solution}; raise maxiter, or use method='direct'")
+        row[:] = solution.x
+    return torch.from_numpy(found).to(b)
