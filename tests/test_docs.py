@@ -30,7 +30,7 @@ def blocks(page, kind):
     ("page", "number"),
     [
         (page, i)
-        for page in ("geometry", "your_own_pde", "methods/generation", "methods/tensorized_fno")
+        for page in ("geometry", "your_own_pde", "methods/generation", "methods/tensorized_fno", "methods/deep_conjugate_directions")
         for i in range(len(blocks(DOCS / f"{page}.md", "python")))
     ],
 )
