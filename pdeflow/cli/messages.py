@@ -100,10 +100,32 @@ def settings_message(text: str) -> str:
         return (
             f"{name!r} is required but was not given; add it to the command line or to the file given with -c"
         )
-    lines = [line.strip(" -") for line in text.splitlines()]
-    useful = [line for line in lines if line and not line.startswith(NOISE)] or [text]
-    sentence = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", useful[-1])
-    return " ".join(f"{where}{sentence}".split())
+    where, sentence = _innermost(text)
+    return " ".join(f"{where}{_plain(sentence, text)}".split())
+
+
+def _innermost(text: str) -> tuple[str, str]:
+    """Return "KEY: " of the innermost setting that was wrong, and the sentence about it."""
+    keys: list[tuple[int, str]] = []
+    found = "", text
+    for line in text.splitlines():
+        indent, said = len(line) - len(line.lstrip()), line.strip(" -")
+        keys = [(depth, name) for depth, name in keys if depth < indent]
+        if key := re.match(r"Parser key \"([^\"]+)\"", said):
+            keys.append((indent, key.group(1)))
+        if said and not said.startswith(NOISE):
+            found = "".join(f"{name}." for _, name in keys).rstrip(".") + ": " * bool(keys), said
+    return found
+
+
+def _plain(sentence: str, text: str) -> str:
+    """Say in words what the parser says in types."""
+    sentence = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", sentence)
+    sentence = re.sub(r"typing\.Literal\[([^\]]*)\]", lambda found: "one of " + found.group(1).replace("'", ""), sentence)
+    sentence = sentence.replace("Expected a one of", "Expected one of").replace("Expected a int", "Expected an integer")
+    sentence = sentence.replace("Expected a Sequence", "Expected a list such as [8, 8]").replace("Expected a float", "Expected a number")
+    value = re.search(r"Given value: (\S+)$", text.strip())
+    return f"{sentence}. Got value: {value.group(1)}" if value and re.fullmatch(r"Expected an? \w+", sentence) else sentence
 
 
 def _near(name: str, text: str) -> str:

@@ -68,7 +68,7 @@ class PDEDataModule(LightningDataModule):
             raise UsageError(f"data.batch_size must be at least 1, got {self.batch_size}")
         if self.batch_size % self.processes:
             raise UsageError(
-                f"data.batch_size {self.batch_size} counts the samples of all {self.processes} processes and must be a multiple of it"
+                f"data.batch_size counts the samples of all processes and must be a multiple of their number, {self.processes}; got {self.batch_size}"
             )
         if stage not in (None, "fit"):
             return

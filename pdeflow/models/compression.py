@@ -33,10 +33,10 @@ def compress(
         rank: The ranks instead, the same for all layers: Tucker (in, out, axis 0, …), tensor train those between the cores.
 
     Returns:
-        A copy of the network; training may go on from it.
+        A copy of the network; training may go on from it. Weights whose factors at this energy would be larger stay dense.
 
     Raises:
-        ValueError: If there is no dense spectral weight, or a setting is out of range.
+        ValueError: If there is no dense spectral weight, a setting is out of range, or given ranks make a weight larger.
     """
     if kind not in ("tucker", "tt") or not 0 < energy <= 1:
         raise ValueError(f"compress needs kind 'tucker' or 'tt' and energy in (0, 1], got {kind!r}, {energy}")
@@ -46,7 +46,12 @@ def compress(
     if not convs:
         raise ValueError(f"{type(model).__name__} has no dense spectral weight to compress; build it with factorization 'dense'")
     for conv in convs:
-        conv.weight = (_tucker if kind == "tucker" else _train)(conv.weight, energy, rank)
+        factorized = (_tucker if kind == "tucker" else _train)(conv.weight, energy, rank)
+        sizes = [sum(p.numel() for p in weight.parameters()) for weight in (factorized, conv.weight)]
+        if sizes[0] < sizes[1]:
+            conv.weight = factorized
+        elif rank is not None:
+            raise ValueError(f"ranks {tuple(rank)} store {sizes[0]} numbers instead of {sizes[1]}; lower them")
     return smaller
 
 

@@ -23,8 +23,27 @@ def squared_loss(ours, theirs):
 @pytest.mark.parametrize("kind", ["tucker", "tt"])
 def test_all_energy_keeps_the_function(kind):
     dense, a = network(), torch.randn(2, 1, 12, 14)
-    torch.testing.assert_close(compress(dense, kind, energy=1.0)(a), dense(a), atol=1e-5, rtol=1e-5)
+    for block in dense.blocks:  # rank two along every axis
+        w = torch.view_as_complex(block.conv.weight.weight.data)
+        for axis in range(w.ndim):
+            real = axis >= w.ndim - 2
+            low = torch.randn(w.shape[0], 2) @ torch.randn(2, w.shape[0])
+            w = torch.tensordot(w, low.to(w.dtype) if real else low * torch.exp(1j * torch.rand(())), dims=([0], [0]))
+        block.conv.weight.weight.data = torch.view_as_real(w / w.abs().max()).contiguous()
+    small = compress(dense, kind, energy=1.0 - 1e-12)
+    assert all(not isinstance(block.conv.weight, DenseWeight) for block in small.blocks)
+    torch.testing.assert_close(small(a), dense(a), atol=1e-4, rtol=1e-4)
     assert all(isinstance(block.conv.weight, DenseWeight) for block in dense.blocks)
+
+
+@pytest.mark.parametrize("kind", ["tucker", "tt"])
+def test_weights_never_grow(kind):
+    dense = network()  # Gaussian weights: all energy needs all ranks
+    assert all(isinstance(block.conv.weight, DenseWeight) for block in compress(dense, kind, energy=1.0).blocks)
+    half = compress(dense, kind, energy=0.5)
+    assert sum(p.numel() for p in half.parameters()) < sum(p.numel() for p in dense.parameters())
+    with pytest.raises(ValueError, match="lower them"):
+        compress(dense, kind, rank=(10, 10, 6, 5) if kind == "tucker" else (10, 100, 5))
 
 
 @pytest.mark.parametrize("kind", ["tucker", "tt"])
