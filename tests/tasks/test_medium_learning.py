@@ -63,7 +63,7 @@ def test_a_learned_medium_needs_fewer_iterations_than_the_exact_shifted_laplacia
 
 @pytest.mark.slow
 def test_at_64_cells_and_six_wave_lengths_it_needs_half_of_them_after_a_minute(tmp_path):
-    task, seconds = learned(tmp_path, 64, 6, 200)
+    task, seconds = learned(tmp_path, 64, 6, 300)
     assert 2 * max(task.iterations(task.network)) <= min(task.iterations(shifted_laplacian(task)))
     assert seconds <= 60
 
