@@ -94,3 +94,20 @@ def test_a_cycle_that_reads_the_coefficient_serves_another_family_of_coefficient
     check_family(LearnedVCycle(), Poisson(), replace(system, A=3.0 * system.A))  # a multiple is the same family
     with pytest.raises(UsageError, match="no multiple of that one"):
         check_family(LearnedVCycle(), Poisson(), replace(system, A=system.A + scipy.sparse.eye_array(system.n)))
+
+
+def test_a_learned_medium_serves_its_own_instance_from_the_command_line_and_no_other(tmp_path, capsys):
+    """Three steps are worth nothing: what counts is that weights, matrix and guard find each other again."""
+    settings = experiment.read(experiment.configs() / "fit" / "helmholtz_medium.yaml")
+    settings["trainer"] = {"max_steps": 3}
+    settings["model"]["init_args"] |= {"steps_per_epoch": 3, "batch_size": 2}
+    with inside(tmp_path):
+        Path("settings.yaml").write_text(yaml.safe_dump(settings))
+        assert main(["fit", "-c", "settings.yaml", "-q"]) == 0
+        (run,) = Path("runs").glob("*/latest")
+        arguments = ["solve", "-c", str(experiment.configs() / "solve" / "helmholtz_medium.yaml"), f"--preconditioner={run}", "--method", "fgmres", "-q"]
+        capsys.readouterr()
+        assert main(arguments) == 0
+        assert "residual" in capsys.readouterr().out
+        assert main([*arguments, "--instance", "1"]) == 2
+        assert "the one matrix it was trained on" in capsys.readouterr().err
