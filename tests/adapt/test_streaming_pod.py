@@ -36,8 +36,18 @@ def test_it_nears_the_energy_of_the_batch_pod():
     pod = fed(StreamingPOD(60, 6, rng=rng), np.split(snapshots, 300, axis=1))
     best = np.linalg.svd(snapshots, full_matrices=False)[0][:, :6]
     left = [np.linalg.norm(snapshots - q @ (q.T @ snapshots)) ** 2 for q in (pod.basis(), best)]
-    assert left[0] < 1.2 * left[1]  # the window of G is about 80 snapshots here; the batch sees all 1200
-    np.testing.assert_allclose(np.abs(pod.basis()[:, 0] @ best[:, 0]), 1, atol=0.05)
+    assert left[0] < 1.01 * left[1]
+    np.testing.assert_allclose(np.abs(np.diag(pod.basis().T @ best))[:3], 1, atol=0.01)
+
+
+def test_solutions_that_come_one_by_one_are_not_forgotten():
+    rng = np.random.default_rng(1)
+    u = np.linalg.qr(rng.standard_normal((60, 60)))[0]
+    snapshots = u * 0.8 ** np.arange(60) @ rng.standard_normal((60, 40))
+    basis = fed(StreamingPOD(60, 10, rng=rng), snapshots.T).basis()
+    best = np.linalg.svd(snapshots, full_matrices=False)[0][:, :10]
+    left = [np.linalg.norm(snapshots - q @ (q.T @ snapshots)) ** 2 for q in (basis, best)]
+    assert left[0] < 1.5 * left[1]
 
 
 def test_power_three_finds_the_dictionary_of_sparse_signals():
@@ -53,7 +63,7 @@ def test_zero_solutions_change_nothing():
     pod = StreamingPOD(5, 2, rng=np.random.default_rng(0))
     before = pod.D.copy()
     pod.update(np.zeros((5, 3)))
-    np.testing.assert_array_equal(pod.D, before)
+    np.testing.assert_allclose(pod.D, before, atol=1e-15)
     assert pod.basis().shape == (5, 0)
 
 
@@ -74,7 +84,7 @@ def test_its_basis_shortens_deflated_cg_on_a_sequence_of_poisson_problems():
         assert solution.converged
         deflated.append(solution.iterations)
         pod.update(solution.x)
-    assert np.mean(deflated[30:]) < 0.7 * np.mean(plain[30:])
+    assert np.mean(deflated[30:]) < 0.6 * np.mean(plain[30:])
 
 
 @pytest.mark.parametrize(("k", "power"), [(0, 2.0), (6, 2.0), (2, 1.0)])
