@@ -16,13 +16,14 @@ from pdeflow.adapt.low_rank_adapters import LowRankUpdate, adapters, merge_adapt
 
 
 def merge_operators(
-    adapted: Sequence[nn.Module], *, decoupled: bool = True, orthogonal_steps: int = 50, stiffness: float = 0.1, scale: float = 1.0
+    adapted: Sequence[nn.Module], *, decoupled: bool = False, orthogonal_steps: int = 0, stiffness: float = 1.0, scale: float = 1.0
 ) -> nn.Module:  # fmt: skip
     """Merge networks that carry adapters of one trained network.
 
     Args:
         adapted: Networks made by `attach_adapters` of the same network with the same modules and ranks; they are not changed.
-        decoupled: Whether magnitudes and directions are averaged separately; otherwise the products are averaged (task arithmetic).
+        decoupled: Whether magnitudes and directions are averaged separately; otherwise the products are averaged (task arithmetic),
+            which did better in our measurements (benchmarks/adapt.py). DO-merging is true with 50 steps.
         orthogonal_steps: Steps of the nudge towards orthogonal subspaces; zero leaves it out.
         stiffness: Price γ of moving factors, as in `separate`.
         scale: Factor of the merged update; the number of networks makes a sum of the mean.
