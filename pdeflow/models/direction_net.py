@@ -111,7 +111,8 @@ class DirectionNet(nn.Module):
         """
         fine = self.fine(self.lift(r))
         pool = functional.avg_pool2d if self.dim == 2 else functional.avg_pool3d
-        coarse = self.coarse(pool(fine, 2))
+        wide = fine if fine.dtype == torch.float64 else fine.float()  # pooling in space has no 16 bits on a CPU
+        coarse = self.coarse(pool(wide, 2).to(fine.dtype))
         return self.project(self.after(fine + functional.interpolate(coarse, scale_factor=2, mode="nearest")))
 
     def on(self, coefficient: Tensor, spacing: Sequence[float]) -> Callable[[Tensor], Tensor]:

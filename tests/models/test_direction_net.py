@@ -100,6 +100,17 @@ def test_the_preconditioner_does_not_see_the_length_of_a_residual(network):
     assert next(network.parameters()).dtype == torch.float32  # a copy was converted
 
 
+def test_sixteen_bits_hold_in_space_too():
+    r = fields(1, 1, 8, 8, 8)
+    network = DirectionNet()
+    with torch.no_grad():
+        wide, narrow = network(r), DirectionNet()
+        narrow.load_state_dict(network.state_dict())
+        half = narrow.to(torch.bfloat16)(r.bfloat16())
+    assert half.dtype == torch.bfloat16
+    assert (half.float() - wide).norm() <= 0.05 * wide.norm()
+
+
 def test_plain_conjugate_gradients_refuse_a_network_and_name_the_flexible_method():
     system = system_on(16, 16)
     with pytest.raises(UsageError, match=r"LinearMultigridNet is not symmetric.*use method='fcg'"):
