@@ -115,7 +115,7 @@ def suggestion(word: str) -> str:
 
 
 def complain(where: str, text: str, code: int) -> int:
-    """Write one line to standard error.
+    """Write one line to standard error, in a training over several processes the first one alone.
 
     Args:
         where: Command.
@@ -125,5 +125,6 @@ def complain(where: str, text: str, code: int) -> int:
     Returns:
         The code.
     """
-    print(f"{where}: {text}", file=sys.stderr)
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(f"{where}: {text}", file=sys.stderr)
     return code

@@ -143,8 +143,13 @@ def _findings(run: RunFiles) -> list[Finding]:
     findings = [data_finding(run.manifest())]
     if run.is_dataset:
         return findings
-    for summary in evaluations.values() or (None,):
-        findings += [*accuracy_findings(summary), trust_finding(summary)]
-    for summary in solves.values() or (None,):
-        findings += solve_findings(summary)
+    for stage, summary in (evaluations or {"evaluate": None}).items():
+        findings += _of_stage(stage, [*accuracy_findings(summary), trust_finding(summary)], len(evaluations))
+    for stage, summary in (solves or {"solve": None}).items():
+        findings += _of_stage(stage, solve_findings(summary), len(solves))
     return findings
+
+
+def _of_stage(stage: str, findings: list[Finding], stages: int) -> list[Finding]:
+    """Name the stage in front of its findings where there are several."""
+    return [Finding(f.colour, f"{stage}: {f.text}") for f in findings] if stages > 1 else findings

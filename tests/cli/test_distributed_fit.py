@@ -48,8 +48,17 @@ def test_two_processes_give_the_metrics_of_one(experiment, tmp_path, share):
         assert two == pytest.approx(one, rel=1e-5)
 
 
+def test_what_is_wrong_is_said_once(experiment, tmp_path):
+    with inside(tmp_path):
+        Path("fit.yaml").write_text(settings(experiment))
+        command = [sys.executable, "-m", "pdeflow", "fit", "-c", "fit.yaml", *TWO, "--data.batch_size", "3"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("must be a multiple of their number, 2; got 3") == 1
+
+
 def test_a_batch_that_processes_cannot_share_is_refused(experiment):
     data = PDEDataModule(str(experiment / "runs" / "tiny" / "latest" / "generate"), batch_size=3)
     data.trainer = SimpleNamespace(world_size=2, global_rank=0)
-    with pytest.raises(UsageError, match="all 2 processes and must be a multiple"):
+    with pytest.raises(UsageError, match="multiple of their number, 2; got 3"):
         data.setup("fit")

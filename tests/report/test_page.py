@@ -84,6 +84,15 @@ def test_page_has_every_section_in_the_contents_and_every_picture_with_one_sente
     assert all(caption.rstrip().count(".") - caption.count("fit.") == 1 for caption in found.captions)
 
 
+def test_the_verdict_names_the_evaluation_where_there_are_several(run, summaries, write):
+    assert "evaluate" not in page(run).text["verdict"]
+    other = json.loads(json.dumps(summaries["evaluate/summary.json"]))
+    other["metrics"]["rel_l2"] |= {"mean": 1.5, "worst": 2.0}
+    write(run, {"evaluate.other/summary.json": other})
+    said = page(run).text["verdict"]
+    assert said.count("evaluate: Accuracy") == said.count("evaluate.other: Accuracy") == 1
+
+
 def test_texts_are_escaped(run):
     found = page(run)
     text = (run / "report.html").read_text(encoding="utf-8")
