@@ -1,7 +1,6 @@
 """Fine-tune a trained operator to another PDE by few numbers: low-rank updates of its weights, the rest frozen.
 
-Hu et al., LoRA, ICLR 2022, eq. (3). A spectral weight gets one complex update per Fourier mode, since its modes are
-separate matrices: any mode may change, each within rank r.
+Hu et al., LoRA, ICLR 2022, eq. (3). A spectral weight gets one complex update per Fourier mode, each a matrix of its own.
 """
 
 from __future__ import annotations
@@ -30,11 +29,10 @@ class LowRankUpdate(nn.Module):
 
     def __init__(self, weight: Tensor, rank: int, scale: float, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        self.rank, self.scale = rank, scale
-        self.keeps_gradient, self.product_gradient = False, torch.zeros(())  # AdaPreLoRA sums up gradients of A B
+        self.scale, self.keeps_gradient, self.product_gradient = scale, False, torch.zeros(())  # AdaPreLoRA sums gradients of A B
         shape_a, shape_b, fan_in = self._shapes(weight, rank)
-        start = (2 * torch.rand(shape_a, generator=generator, dtype=weight.dtype) - 1) / math.sqrt(fan_in)
-        self.A = nn.Parameter(start.to(weight.device))
+        uniform = 2 * torch.rand(shape_a, generator=generator, dtype=weight.dtype) - 1
+        self.A = nn.Parameter(uniform.to(weight.device) / math.sqrt(fan_in))
         self.B = nn.Parameter(torch.zeros(shape_b, dtype=weight.dtype, device=weight.device))
 
     @staticmethod
@@ -48,8 +46,7 @@ class LowRankUpdate(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the updated weight, in the layout of the frozen one."""
-        a, b = self.factors()
-        product = a @ b
+        product = torch.matmul(*self.factors())
         if self.keeps_gradient and product.requires_grad:
             product.register_hook(self._keep)
         return weight + self.scale * self.as_weight(product)
@@ -91,8 +88,7 @@ def attach_adapters(
         network: Trained network; it is not changed.
         rank: r, at most; a smaller matrix takes its own least side.
         alpha: Scale of the updates times their rank, s = alpha / rank; by default 2 rank, so s = 2.
-        modules: Which of the modules that can be adapted to adapt, by qualified name; by default all: layers of class Linear
-            and dense spectral weights.
+        modules: Which modules to adapt, by qualified name; by default all Linear layers and dense spectral weights.
         generator: Source of the random factors.
 
     Returns:
@@ -106,17 +102,20 @@ def attach_adapters(
     if list(adapters(network)):
         raise ValueError(f"{type(network).__name__} has adapters already; call merge_adapters first")
     adapted = copy.deepcopy(network).requires_grad_(False)
-    asked = [(name, m) for name, m in adapted.named_modules() if modules is None or modules(name)]
-    kinds = {name: kind for name, module in asked if (kind := _kind(module))}
+    kinds = {name: kind for name, m in adapted.named_modules() if (kind := _kind(m)) and (modules is None or modules(name))}
     if not kinds:
         raise ValueError(f"{type(network).__name__} has no Linear layer and no dense spectral weight among the modules asked for")
     for name, kind in kinds.items():
-        module = adapted.get_submodule(name)
-        weight = module.get_parameter("weight")
+        weight = (module := adapted.get_submodule(name)).get_parameter("weight")
         r = min(rank, *(weight.shape if kind is LowRankUpdate else weight.shape[-3:-1]))
-        update = kind(weight, r, 2.0 if alpha is None else alpha / r, generator)
-        parametrize.register_parametrization(module, "weight", update)
+        parametrize.register_parametrization(module, "weight", kind(weight, r, 2.0 if alpha is None else alpha / r, generator))
+    if hasattr(adapted, "fit_normalizers"):
+        vars(adapted)["fit_normalizers"] = _keep_normalizers  # other statistics would change what the frozen weights do
     return adapted
+
+
+def _keep_normalizers(a: Tensor, u: Tensor) -> None:
+    """Leave the normalisers of an adapted network as they are."""
 
 
 def _kind(module: nn.Module) -> type[LowRankUpdate] | None:
@@ -147,4 +146,5 @@ def merge_adapters(network: nn.Module) -> nn.Module:
             module
         ).__base__  # torch's remove_parametrizations would also strip the copy's original
         module.weight = nn.Parameter(weight)
+    vars(merged).pop("fit_normalizers", None)
     return merged.requires_grad_(True)

@@ -79,6 +79,16 @@ def test_training_moves_the_factors_alone():
     assert all(torch.equal(p, frozen[name]) for name, p in network.named_parameters())
 
 
+def test_an_adapted_network_keeps_its_normalisers_until_it_is_merged():
+    adapted = attach_adapters(fno(), 1)
+    before = adapted(FIELDS)
+    adapted.fit_normalizers(7 * FIELDS, FIELDS)
+    assert torch.equal(adapted(FIELDS), before)
+    merged = merge_adapters(adapted)
+    merged.fit_normalizers(7 * FIELDS, FIELDS)
+    assert not torch.allclose(merged(FIELDS), before)
+
+
 def test_the_state_is_small_and_restores_the_adapters():
     adapted = shaken(attach_adapters(fno(32), 2))
     state = adapter_state(adapted)
