@@ -17,9 +17,7 @@ from torch.optim.optimizer import Optimizer
 from pdeflow.adapt.low_rank_adapters import adapters
 
 
-def balanced_step(
-    a: Tensor, b: Tensor, step: Tensor, rows: Tensor, columns: Tensor, damping: float = 0.0
-) -> tuple[Tensor, Tensor]:
+def balanced_step(a: Tensor, b: Tensor, step: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
     """Split a step D of the product A B into steps of its factors.
 
     Minimises Σ_ij p_i q_j |(dA B + A dB - D)_ij|², with the same share of the step for both factors where both can carry it.
@@ -30,30 +28,24 @@ def balanced_step(
         step: D, shape (..., m, n).
         rows: p > 0, shape (..., m), real.
         columns: q > 0, shape (..., n), real.
-        damping: Keeps a factor that is small beside the other from leaping: share of the mean squared singular value
-            of the larger that is added to squared singular values before they are inverted.
 
     Returns:
         dA and dB.
     """
     p, q = rows.sqrt().unsqueeze(-1), columns.sqrt().unsqueeze(-2)
     a, b, step = p * a, b * q, p * step * q
-    gram_a, gram_b = a.mH @ a, b @ b.mH  # (..., r, r)
-    size = torch.maximum(_mean_eigenvalue(gram_a), _mean_eigenvalue(gram_b))
-    inverse_a, inverse_b = _inverse(gram_a, damping * size) @ a.mH, b.mH @ _inverse(gram_b, damping * size)
+    inverse_a = torch.linalg.pinv(a.mH @ a, hermitian=True) @ a.mH
+    inverse_b = b.mH @ torch.linalg.pinv(b @ b.mH, hermitian=True)
     to_a, to_b = step @ inverse_b, inverse_a @ step
     to_a = to_a - a @ (inverse_a @ to_a) / 2
     to_b = to_b - (to_b @ inverse_b) @ b / 2
     return to_a / p, to_b / q
 
 
-def _mean_eigenvalue(gram: Tensor) -> Tensor:
-    return gram.diagonal(dim1=-2, dim2=-1).real.mean(-1)[..., None, None]
-
-
-def _inverse(gram: Tensor, shift: Tensor) -> Tensor:
-    eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-    return torch.linalg.pinv(gram + shift * eye, hermitian=True)
+def within(change: Tensor, bound: Tensor) -> Tensor:
+    """Shorten matrices, shape (..., m, n), to a Frobenius norm of at most bound, shape (..., 1, 1)."""
+    length = torch.linalg.matrix_norm(change, keepdim=True)
+    return change * (bound / torch.where(length == 0, 1.0, length)).clamp_max(1.0)
 
 
 class AdaPreLoRA(Optimizer):
@@ -63,7 +55,8 @@ class AdaPreLoRA(Optimizer):
         network: Network with adapters (`attach_adapters`), whose factors are trained; no other parameter is.
         lr: Size of the change of the weights' entries per step, before it is restricted to the rank.
         beta2: Decay of the running means.
-        damping: As in balanced_step.
+        trust: Most that a factor moves per step, as a share of the norm of the larger factor. B starts at zero, and while it is
+            small a small change of the weight needs a huge one of A: without the bound a rising rate loses all that was trained.
         eps: Added to the running means, relative to their mean.
 
     Raises:
@@ -71,19 +64,19 @@ class AdaPreLoRA(Optimizer):
     """
 
     def __init__(
-        self, network: nn.Module, lr: float = 1e-3, beta2: float = 0.99, damping: float = 1e-3, eps: float = 1e-6
+        self, network: nn.Module, lr: float = 1e-3, beta2: float = 0.99, trust: float = 0.1, eps: float = 1e-6
     ) -> None:
         found = adapters(network)
         if not found:
             raise ValueError(f"{type(network).__name__} has no adapter; call attach_adapters first")
-        if lr < 0 or not 0 <= beta2 < 1 or damping < 0 or eps <= 0:
-            raise ValueError(f"AdaPreLoRA needs lr, damping >= 0, eps > 0 and 0 <= beta2 < 1, got lr {lr}, damping {damping}, eps {eps}, "
+        if lr < 0 or not 0 <= beta2 < 1 or trust <= 0 or eps <= 0:
+            raise ValueError(f"AdaPreLoRA needs lr >= 0, trust, eps > 0 and 0 <= beta2 < 1, got lr {lr}, trust {trust}, eps {eps}, "
                              f"beta2 {beta2}")  # fmt: skip
         self.updates = [update for _, update in found]
         for update in self.updates:
             update.keeps_gradient, update.product_gradient = True, torch.zeros(())
         groups = [{"params": [update.A, update.B], "name": name} for name, update in found]
-        super().__init__(groups, {"lr": lr, "beta2": beta2, "damping": damping, "eps": eps})
+        super().__init__(groups, {"lr": lr, "beta2": beta2, "trust": trust, "eps": eps})
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, those of the products too."""
@@ -117,8 +110,9 @@ class AdaPreLoRA(Optimizer):
             a, b = update.factors()
             rows, columns = self._moments(self.state[update.A], gradient, group)
             direction = gradient / (rows.sqrt().unsqueeze(-1) * columns.sqrt().unsqueeze(-2))
-            for factor, change in zip((a, b), balanced_step(a, b, direction, rows, columns, group["damping"]), strict=True):
-                factor.sub_(change, alpha=group["lr"] / update.scale)
+            bound = group["trust"] * torch.maximum(*(torch.linalg.matrix_norm(f, keepdim=True) for f in (a, b)))
+            for factor, change in zip((a, b), balanced_step(a, b, direction, rows, columns), strict=True):
+                factor.sub_(within(group["lr"] / update.scale * change, bound))
         return loss
 
     @staticmethod

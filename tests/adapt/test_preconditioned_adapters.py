@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pdeflow.adapt.low_rank_adapters import adapters, attach_adapters
-from pdeflow.adapt.preconditioned_adapters import AdaPreLoRA, balanced_step
+from pdeflow.adapt.preconditioned_adapters import AdaPreLoRA, balanced_step, within
 from pdeflow.models import FNO
 
 sizes = st.integers(1, 7)
@@ -64,13 +64,33 @@ def test_full_rank_takes_the_adafactor_step_exactly():
     (_, update), = adapters(adapted)
     update.B.data = torch.randn(4, 4, dtype=torch.float64)
     before, x = adapted.weight.detach().clone(), torch.randn(9, 5, dtype=torch.float64)
-    optimizer = AdaPreLoRA(adapted, lr=1e-6, damping=0.0, eps=1e-12)
+    optimizer = AdaPreLoRA(adapted, lr=1e-6, eps=1e-12)
     adapted(x).square().sum().backward()
     optimizer.step()
     gradient = 2 * (before @ x.T) @ x
     square = gradient.square()
     expected = gradient / (square.mean(1, keepdim=True) * square.mean(0) / square.mean()).sqrt()
     torch.testing.assert_close((before - adapted.weight) / 1e-6, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_rising_rate_does_not_leap_from_a_small_factor():
+    torch.manual_seed(0)
+    layer, x = nn.Linear(6, 4, bias=False).double(), torch.randn(20, 6, dtype=torch.float64)
+    target = x @ torch.randn(6, 4, dtype=torch.float64)
+    adapted = attach_adapters(layer, 2)
+    optimizer = AdaPreLoRA(adapted, lr=1e-6)
+    losses = []
+    for lr in (1e-6, 3e-2, 3e-2, 3e-2):
+        optimizer.param_groups[0]["lr"] = lr
+        optimizer.zero_grad()
+        loss = (adapted(x) - target).square().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses == sorted(losses, reverse=True)
+    length = torch.rand(3, 1, 1) * 5
+    short = within(torch.randn(3, 4, 5), length)
+    assert (torch.linalg.matrix_norm(short, keepdim=True) <= length * (1 + 1e-6)).all()
 
 
 def test_gradients_add_up_until_they_are_cleared():
