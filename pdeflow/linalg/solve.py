@@ -123,7 +123,8 @@ class _Run:
             except UsageError as error:
                 if len(tries) == 1 or (self.asked and total is None):
                     raise
-                tried.append(f"{attempt.method} + {attempt.preconditioner}: {error}")
+                M = attempt.preconditioner
+                tried.append(f"{attempt.method} + {M if isinstance(M, str) else type(M).__name__}: {error}")
                 continue
             total = found if total is None else _joined(total, found)
             if total.converged or total.reason in FINAL:

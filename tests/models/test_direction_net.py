@@ -138,6 +138,9 @@ def test_a_grid_that_does_not_fit_is_refused_with_the_shape():
     for network, system, message in cases:
         with pytest.raises(UsageError, match=message):
             solve(system, method="dcdm", preconditioner=network)
+    detail = solve(system_on(15, 16), preconditioner=DirectionNet(dim=2)).detail  # left to the solver, the guard takes over
+    assert "DirectionNet: DirectionNet does not fit this system" in detail
+    assert "Conv2d" not in detail
     with pytest.raises(UsageError, match="a system without a grid"):
         solve(np.eye(4), method="dcdm", preconditioner=DirectionNet())
     with pytest.raises(ValueError, match="dim 2 or 3, got 1"):
