@@ -1,4 +1,4 @@
-"""Fine-tune by low-rank adapters whose step follows the weight rather than its factors, so that one rate serves every rank.
+"""Fine-tune by low-rank adapters whose step follows the weight rather than its factors, which makes the learning rate matter less.
 
 AdaPreLoRA, arXiv 2605.08734: of all steps of the factors that which changes the weight most like Adafactor would (Shazeer
 and Stern, ICML 2018, algorithm 4, without its clipping). Of the many that do, the balanced one is our derivation; gradients of
@@ -49,12 +49,13 @@ def within(change: Tensor, bound: Tensor) -> Tensor:
 
 
 class AdaPreLoRA(Optimizer):
-    """W ← W - lr D as nearly as the ranks allow, D = G / √(p qᵀ) with running means p, q of the rows and columns of |G|².
+    """W ← W - lr D as nearly as the ranks allow, D = Ḡ / √(p qᵀ) with Ḡ a running mean of the gradient G, running means p, q of the rows and columns of |G|².
 
     Args:
         network: Network with adapters (`attach_adapters`), whose factors are trained; no other parameter is.
         lr: Size of the change of the weights' entries per step, before it is restricted to the rank.
-        beta2: Decay of the running means.
+        momentum: Decay of a running mean of G, which is as large as the adapted weights; zero keeps none.
+        beta2: Decay of the running means of squares.
         trust: Most that a factor moves per step, as a share of the norm of the larger factor. B starts at zero, and while it is
             small a small change of the weight needs a huge one of A: without the bound a rising rate loses all that was trained.
         eps: Added to the running means, relative to their mean.
@@ -64,19 +65,19 @@ class AdaPreLoRA(Optimizer):
     """
 
     def __init__(
-        self, network: nn.Module, lr: float = 1e-3, beta2: float = 0.99, trust: float = 0.1, eps: float = 1e-6
+        self, network: nn.Module, lr: float = 1e-3, momentum: float = 0.9, beta2: float = 0.99, trust: float = 0.1, eps: float = 1e-6
     ) -> None:
         found = adapters(network)
         if not found:
             raise ValueError(f"{type(network).__name__} has no adapter; call attach_adapters first")
-        if lr < 0 or not 0 <= beta2 < 1 or trust <= 0 or eps <= 0:
-            raise ValueError(f"AdaPreLoRA needs lr >= 0, trust, eps > 0 and 0 <= beta2 < 1, got lr {lr}, trust {trust}, eps {eps}, "
-                             f"beta2 {beta2}")  # fmt: skip
+        options = {"lr": lr, "momentum": momentum, "beta2": beta2, "trust": trust, "eps": eps}
+        if lr < 0 or not 0 <= beta2 < 1 or not 0 <= momentum < 1 or trust <= 0 or eps <= 0:
+            raise ValueError(f"AdaPreLoRA needs lr >= 0, trust, eps > 0 and 0 <= momentum, beta2 < 1, got {options}")
         self.updates = [update for _, update in found]
         for update in self.updates:
             update.keeps_gradient, update.product_gradient = True, torch.zeros(())
         groups = [{"params": [update.A, update.B], "name": name} for name, update in found]
-        super().__init__(groups, {"lr": lr, "beta2": beta2, "trust": trust, "eps": eps})
+        super().__init__(groups, options)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, those of the products too."""
@@ -108,24 +109,26 @@ class AdaPreLoRA(Optimizer):
             if not gradient.isfinite().all():
                 raise ValueError(f"the gradient of the adapter of {group['name']!r} is not finite; lower the learning rate")
             a, b = update.factors()
-            rows, columns = self._moments(self.state[update.A], gradient, group)
-            direction = gradient / (rows.sqrt().unsqueeze(-1) * columns.sqrt().unsqueeze(-2))
+            rows, columns, mean = self._moments(self.state[update.A], gradient, group)
+            direction = mean / (rows.sqrt().unsqueeze(-1) * columns.sqrt().unsqueeze(-2))
             bound = group["trust"] * torch.maximum(*(torch.linalg.matrix_norm(f, keepdim=True) for f in (a, b)))
             for factor, change in zip((a, b), balanced_step(a, b, direction, rows, columns), strict=True):
                 factor.sub_(within(group["lr"] / update.scale * change, bound))
         return loss
 
     @staticmethod
-    def _moments(state: dict[str, Any], gradient: Tensor, group: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """Return p and q, running means of |G|² over rows and columns without their bias, so that p qᵀ estimates |G|²."""
+    def _moments(state: dict[str, Any], gradient: Tensor, group: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return p, q and the mean of G without their bias; p qᵀ estimates |G|²."""
         square = gradient.abs().square()
         state["step"] = state.get("step", 0) + 1
-        unbiased = 1 - group["beta2"] ** state["step"]
         means = []
-        for key, axis in (("rows", -1), ("columns", -2)):
-            mean = square.mean(axis)
-            state[key] = state.get(key, torch.zeros_like(mean)).lerp(mean, 1 - group["beta2"])
-            means.append(state[key] / unbiased)
-        rows, columns = means
+        for key, value, beta in (
+            ("rows", square.mean(-1), group["beta2"]), ("columns", square.mean(-2), group["beta2"]), ("mean", gradient, group["momentum"]),
+        ):  # fmt: skip
+            if beta:
+                state[key] = state.get(key, torch.zeros_like(value)).lerp(value, 1 - beta)
+                value = state[key] / (1 - beta ** state["step"])
+            means.append(value)
+        rows, columns, mean = means
         total = rows.mean(-1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
-        return rows + group["eps"] * total, columns / total + group["eps"]
+        return rows + group["eps"] * total, columns / total + group["eps"], mean

@@ -93,6 +93,21 @@ def test_a_rising_rate_does_not_leap_from_a_small_factor():
     assert (torch.linalg.matrix_norm(short, keepdim=True) <= length * (1 + 1e-6)).all()
 
 
+def test_momentum_averages_the_gradient_without_bias():
+    torch.manual_seed(0)
+    x, weights = torch.randn(8, 3, dtype=torch.float64), []
+    for momentum in (0.0, 0.9):
+        torch.manual_seed(1)
+        adapted = attach_adapters(nn.Linear(3, 3).double(), 3)
+        optimizer = AdaPreLoRA(adapted, lr=1e-9, momentum=momentum)
+        for _ in range(3):  # the gradient hardly changes, so its unbiased mean is itself
+            optimizer.zero_grad()
+            adapted(x).sin().sum().backward()
+            optimizer.step()
+        weights.append(adapted.weight - adapted.parametrizations.weight.original)
+    torch.testing.assert_close(weights[0], weights[1], rtol=1e-4, atol=1e-15)
+
+
 def test_gradients_add_up_until_they_are_cleared():
     torch.manual_seed(0)
     adapted = attach_adapters(nn.Linear(3, 2), 1)
@@ -131,7 +146,7 @@ def test_it_recovers_a_low_rank_change_of_an_operator():
 def test_misuse_is_told_at_the_door():
     with pytest.raises(ValueError, match="call attach_adapters first"):
         AdaPreLoRA(nn.Linear(2, 2))
-    with pytest.raises(ValueError, match="beta2 1"):
+    with pytest.raises(ValueError, match="'beta2': 1"):
         AdaPreLoRA(attach_adapters(nn.Linear(2, 2)), beta2=1.0)
     adapted = attach_adapters(nn.Linear(2, 2))
     optimizer = AdaPreLoRA(adapted)
