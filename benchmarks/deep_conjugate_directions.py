@@ -94,7 +94,7 @@ class Training:
 PLANE, SPACE = ((64, 64),), ((32, 32, 32),)
 TRAININGS = {
     3: [
-        Training("paper's network", 1200, lambda n: task(DirectionNet(3), SPACE, n, 2e-4, paper=True)),
+        Training("paper's network", 1400, lambda n: task(DirectionNet(3), SPACE, n, 2e-4, paper=True)),
         Training("learned V-cycle", 100, lambda n: task(LearnedVCycle(dim=3), ((16,) * 3, *SPACE), n, 1e-2)),
         Training("linear network, tied", 300, lambda n: task(LinearMultigridNet(3, tied=True), ((16,) * 3, *SPACE), n, 3e-3, batch=4)),
     ],
