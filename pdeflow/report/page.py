@@ -9,6 +9,7 @@ import html
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pdeflow.errors import UsageError
 from pdeflow.report import sections
@@ -143,9 +144,10 @@ def _findings(run: RunFiles) -> list[Finding]:
     findings = [data_finding(run.manifest())]
     if run.is_dataset:
         return findings
-    for stage, summary in (evaluations or {"evaluate": None}).items():
+    none: dict[str, dict[str, Any] | None] = {"": None}
+    for stage, summary in (dict(evaluations) or none).items():
         findings += _of_stage(stage, [*accuracy_findings(summary), trust_finding(summary)], len(evaluations))
-    for stage, summary in (solves or {"solve": None}).items():
+    for stage, summary in (dict(solves) or none).items():
         findings += _of_stage(stage, solve_findings(summary), len(solves))
     return findings
 
