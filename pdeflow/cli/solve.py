@@ -42,7 +42,7 @@ def parser(with_problem: bool) -> ArgumentParser:
         p.add_subclass_arguments(Problem, "problem", required=True)
     else:
         p.add_argument("matrix", type=str, help="A as Matrix Market (.mtx) or scipy.sparse.save_npz (.npz).")
-    p.add_argument("--rhs", type=str | None, default=None, help="b as .npy or .mtx; A times ones by default.")
+    p.add_argument("--rhs", type=str | None, default=None, help="b as .npy or .mtx, (n,) or (n, k) for k solves; A times ones by default.")
     p.add_argument(
         "--grid", type=list[int] | None, default=None, help="Cells per axis, for a problem; 64 x 64 where it lives on grids."
     )
@@ -176,8 +176,12 @@ def one_thread() -> Iterator[None]:
 def _solve_system(settings: Any, quiet: bool, solve: Any) -> int:
     system, title = read_system(settings)
     preconditioner = choose_preconditioner(settings.preconditioner, system)
+    check_unseen(settings, preconditioner)
     method = "direct" if settings.preconditioner == "direct" else settings.method
     print(f"solve: {title}")
+    columns = right_hand_sides(settings)
+    if columns is not None:
+        return solve_columns(settings, system, columns, method, preconditioner, quiet)
     with progress("solve", quiet) as display:
         solution = solve(
             system, method=method, preconditioner=preconditioner, x0=read_array(settings.x0, "x0"), rtol=settings.rtol,
@@ -199,6 +203,76 @@ def _solve_system(settings: Any, quiet: bool, solve: Any) -> int:
 
         write_comparison(settings, system, title, solution, preconditioner, quiet)
     return OK if solution.converged else NOT_CONVERGED
+
+
+def check_unseen(settings: Any, preconditioner: Any) -> None:
+    """Refuse counts on unseen instances that nothing could be compared with, before anything is solved.
+
+    Raises:
+        UsageError: If the network has no untrained form that solves, or there is no comparison they belong to.
+    """
+    if not settings.unseen:
+        return
+    if not hasattr(preconditioner, "untrained"):
+        name = preconditioner if isinstance(preconditioner, str) else type(preconditioner).__name__
+        raise UsageError(f"--unseen compares a trained cycle with the untrained one, and {name} has none that solves; leave it out")
+    if not (settings.compare or settings.run):
+        raise UsageError("--unseen belongs to a comparison; add --compare all, or --run FOLDER")
+
+
+def right_hand_sides(settings: Any) -> np.ndarray | None:
+    """Return --rhs where the file holds several columns, shape (n, k), otherwise None."""
+    if getattr(settings, "rhs", None) is None:
+        return None
+    from pdeflow.linalg.matrix_files import read_columns
+
+    B = read_columns(settings.rhs)
+    return B if B.ndim == 2 and B.shape[1] > 1 else None
+
+
+def solve_columns(settings: Any, system: Any, B: np.ndarray, method: str, preconditioner: Any, quiet: bool) -> int:
+    """Solve for every column of a right-hand side with one preconditioner, set up once.
+
+    Args:
+        settings: Settings of the command.
+        system: The system of the first column.
+        B: Right-hand sides, shape (n, k).
+        method: As in solve.
+        preconditioner: Name, or trained network.
+        quiet: No progress.
+
+    Returns:
+        Exit code: 0 where all columns converged.
+
+    Raises:
+        UsageError: If something was asked for that is made for one right-hand side.
+    """
+    from pdeflow.linalg import solve
+    from pdeflow.linalg.preconditioners import build
+
+    for name in ("compare", "run", "x0"):
+        if settings[name]:
+            raise UsageError(f"--{name} takes one right-hand side, and {settings.rhs} has {B.shape[1]} columns; give it one, or leave --{name} out")
+    M = preconditioner if preconditioner in ("auto", "none") or method == "direct" else build(preconditioner, system)
+    found = []
+    with progress("solve", quiet) as display:
+        for k in range(B.shape[1]):
+            found.append(
+                solve(
+                    replace(system, b=B[:, k]), method=method, preconditioner=M, rtol=settings.rtol, maxiter=settings.maxiter,
+                    guard=settings.guard, timeout=settings.timeout,
+                )
+            )  # fmt: skip
+            if display is not None:
+                display.update(k + 1, B.shape[1], f"right-hand side {k + 1}")
+    for k, solution in enumerate(found):
+        print(f"  {k}: {solution}" + ("" if solution.converged else f"; {solution.detail}"))
+    good = sum(solution.converged for solution in found)
+    print(f"  {good} of {len(found)} right-hand sides converged")
+    if settings.out and good == len(found):
+        write_array(Path(settings.out), np.column_stack([solution.x for solution in found]))
+        print(f"  x written to {settings.out}, shape {B.shape}")
+    return OK if good == len(found) else NOT_CONVERGED
 
 
 def read_system(settings: Any) -> tuple[Any, str]:
@@ -229,7 +303,7 @@ def read_system(settings: Any) -> tuple[Any, str]:
         system = problem.system(instance, layout)
         return system, f"{problem.equation}, {name_of(layout)}, n = {system.n:,}"
     A = read_matrix(settings.matrix)
-    b = read_vector(settings.rhs, A.shape[0]) if settings.rhs else None
+    b = None if not settings.rhs else read_vector(settings.rhs, A.shape[0], columns=True)
     nullspace = settings.nullspace
     if nullspace is not None and nullspace not in ("constant", "none"):
         nullspace = read_array(nullspace, "nullspace")

@@ -10,7 +10,6 @@ import numpy as np
 from pdeflow.cli.arrays import write_array
 from pdeflow.cli.progress import progress
 from pdeflow.cli.resolution import resolution
-from pdeflow.errors import UsageError
 
 
 def write_comparison(
@@ -96,15 +95,10 @@ def unseen_counts(settings: Any, learned: Any, quiet: bool) -> dict[str, Any]:
 
     Returns:
         Counts by grid; every solve is verified, one that fails counts as infinite.
-
-    Raises:
-        UsageError: If the network has no untrained form that solves.
     """
     from pdeflow import seeds
     from pdeflow.linalg import solve
 
-    if not hasattr(learned, "untrained"):
-        raise UsageError(f"--unseen compares with the untrained cycle, and {type(learned).__name__} solves nothing untrained; leave it out")
     methods = {"untrained": learned.untrained(), "trained": learned, "amg": "amg", "cg": "none"}
     grids = []
     with progress("unseen instances", quiet) as display:

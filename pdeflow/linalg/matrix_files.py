@@ -34,12 +34,13 @@ def read_matrix(path: str | Path) -> Any:
     return A.astype(np.float64) if A.dtype.kind in "iub" else A
 
 
-def read_vector(path: str | Path, n: int) -> np.ndarray:
+def read_vector(path: str | Path, n: int, columns: bool = False) -> np.ndarray:
     """Read a right-hand side.
 
     Args:
         path: .npy or .mtx.
         n: Expected length.
+        columns: Whether the file may hold several, shape (n, k); the first is returned.
 
     Returns:
         Vector, shape (n,).
@@ -48,11 +49,28 @@ def read_vector(path: str | Path, n: int) -> np.ndarray:
         UsageError: If the file is missing, or the length is not n.
         DataError: If it cannot be read or has an entry that is not finite.
     """
+    b = read_columns(path)
+    return as_vector(b[:, 0] if columns and b.ndim == 2 and b.shape[0] == n and b.size else b, n, "b")
+
+
+def read_columns(path: str | Path) -> np.ndarray:
+    """Read right-hand sides as they lie in the file.
+
+    Args:
+        path: .npy or .mtx.
+
+    Returns:
+        Array, shape (n,) or (n, k).
+
+    Raises:
+        UsageError: If the file is missing.
+        DataError: If it cannot be read or has an entry that is not finite.
+    """
     b = _read(Path(path), {".npy": _read_dense, ".mtx": scipy.io.mmread})
     b = b.toarray() if sp.issparse(b) else b
     if b.dtype.kind in "fc":
         _check_finite(b, path)
-    return as_vector(b, n, "b")
+    return b
 
 
 def _check_finite(values: np.ndarray, path: str | Path) -> None:

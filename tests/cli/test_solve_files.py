@@ -31,6 +31,28 @@ def test_pyamgs_systems_reach_the_tolerance_from_a_file(name, tmp_path, capsys):
     assert "converged" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("preconditioner", ["auto", "amg", "jacobi"])
+def test_every_column_of_a_right_hand_side_is_solved(preconditioner, tmp_path, capsys):
+    A = sp.csr_array(pyamg.gallery.poisson((12, 12)))
+    B = np.random.default_rng(0).standard_normal((144, 3))
+    with inside(tmp_path):
+        scipy.io.mmwrite("A.mtx", A)
+        np.save("B.npy", B)
+        command = ["solve", "A.mtx", "--rhs", "B.npy", "--preconditioner", preconditioner]
+        assert main([*command, "--out", "x.npy"]) == 0
+        x = np.load("x.npy")
+        assert "3 of 3 right-hand sides converged" in capsys.readouterr().out
+        assert np.all(np.linalg.norm(B - A @ x, axis=0) <= 1e-8 * np.linalg.norm(B, axis=0))
+        assert main([*command, "--maxiter", "1", "--preconditioner", "none", "--method", "cg", "--guard", "none", "--out", "y.npy"]) == 3
+        assert "0 of 3 right-hand sides converged" in capsys.readouterr().out
+        assert not (tmp_path / "y.npy").exists()
+        assert main([*command, "--compare", "all"]) == 2
+        assert "takes one right-hand side" in capsys.readouterr().err
+        np.save("B.npy", B[:100])
+        assert main(command) == 2
+        assert "144" in capsys.readouterr().err
+
+
 def test_an_incompatible_right_hand_side_is_refused_with_the_next_command(tmp_path, capsys):
     A = sp.csr_array(pyamg.gallery.load_example("unit_square")["A"])
     b = np.random.default_rng(0).standard_normal(A.shape[0])
