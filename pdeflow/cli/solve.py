@@ -64,7 +64,7 @@ def add_method_arguments(p: ArgumentParser) -> None:
     p.add_argument(
         "--rtol", type=float, default=1e-8, help="Tolerance on ||b - Ax|| / ||b||, recomputed in float64."
     )
-    p.add_argument("--maxiter", type=int | None, default=None, help="Krylov steps at most.")
+    p.add_argument("--maxiter", type=int | None, default=None, help="Krylov steps of one attempt at most; the guard may add a second one.")
     p.add_argument("--x0", type=str | None, default=None, help="Initial guess as .npy.")
     p.add_argument("--nullspace", type=str | None, default=None, help="constant, none, or a basis as .npy.")
     p.add_argument(

@@ -80,8 +80,9 @@ class Solution:
     def __str__(self) -> str:
         """One line for people."""
         name = self.method if self.preconditioner == "none" else f"{self.method} + {self.preconditioner}"
+        switched = "" if self.switched_at is None else f", {self.switched_at} of them before the switch"
         return (
-            f"{name}: {self.reason.name} in {self.iterations} iterations, residual {self.residual:.1e}, "
+            f"{name}: {self.reason.name} in {self.iterations} iterations{switched}, residual {self.residual:.1e}, "
             f"{self.seconds_setup:.3g} s + {self.seconds_solve:.3g} s"
         )
 

@@ -93,6 +93,16 @@ def test_the_verdict_names_the_evaluation_where_there_are_several(run, summaries
     assert said.count("evaluate: Accuracy") == said.count("evaluate.other: Accuracy") == 1
 
 
+def test_a_training_alone_brings_its_own_record(run):
+    (run / "fit").mkdir(exist_ok=True)
+    for name in ("run.json", "config.yaml"):
+        (run / name).rename(run / "fit" / name)
+    said = page(run).text["reproduce"]
+    assert "pdeflow fit -c fit/config.yaml" in said
+    assert "No record" not in said
+    assert "No settings" not in said
+
+
 def test_texts_are_escaped(run):
     found = page(run)
     text = (run / "report.html").read_text(encoding="utf-8")

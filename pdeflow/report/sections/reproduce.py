@@ -19,7 +19,9 @@ def reproduce(run: RunFiles) -> str:
         HTML.
     """
     parts = []
-    made = run.json("run.json")
+    trained_alone = not (run.folder / "run.json").is_file() and (run.folder / "fit" / "run.json").is_file()
+    stage = "fit/" if trained_alone else ""  # pdeflow fit keeps its own record
+    made = run.json(f"{stage}run.json")
     if made is None:
         parts.append(note("No record of how the run was made (run.json)."))
     else:
@@ -31,12 +33,13 @@ def reproduce(run: RunFiles) -> str:
         ]
         parts.append(heading("Versions") + html_table(("package", "version"), versions))
     parts.append(_hashes(run))
-    config = run.text("config.yaml")
+    config = run.text(f"{stage}config.yaml")
     if config is None:
         parts.append(note("No settings were stored with the run (config.yaml)."))
     else:
-        parts.append(paragraph("pdeflow run config.yaml, in the run folder, makes the run again."))
-        parts.append(folded("config.yaml", config))
+        command = "pdeflow fit -c fit/config.yaml" if trained_alone else "pdeflow run config.yaml"
+        parts.append(paragraph(f"{command}, in the run folder, makes the run again."))
+        parts.append(folded(f"{stage}config.yaml", config))
     return "".join(parts)
 
 
