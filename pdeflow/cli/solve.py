@@ -231,7 +231,7 @@ def right_hand_sides(settings: Any) -> np.ndarray | None:
 
 
 def solve_columns(settings: Any, system: Any, B: np.ndarray, method: str, preconditioner: Any, quiet: bool) -> int:
-    """Solve for every column of a right-hand side with one preconditioner, set up once.
+    """Solve for every column of a right-hand side, with one set-up.
 
     Args:
         settings: Settings of the command.
@@ -247,24 +247,21 @@ def solve_columns(settings: Any, system: Any, B: np.ndarray, method: str, precon
     Raises:
         UsageError: If something was asked for that is made for one right-hand side.
     """
-    from pdeflow.linalg import solve
-    from pdeflow.linalg.preconditioners import build
+    from pdeflow.linalg import Solver
 
     for name in ("compare", "run", "x0"):
         if settings[name]:
             raise UsageError(f"--{name} takes one right-hand side, and {settings.rhs} has {B.shape[1]} columns; give it one, or leave --{name} out")
-    M = preconditioner if preconditioner in ("auto", "none") or method == "direct" else build(preconditioner, system)
+    solver = Solver(
+        system, method=method, preconditioner=preconditioner, rtol=settings.rtol, maxiter=settings.maxiter, guard=settings.guard,
+        timeout=settings.timeout,
+    )  # fmt: skip
     found = []
     with progress("solve", quiet) as display:
-        for k in range(B.shape[1]):
-            found.append(
-                solve(
-                    replace(system, b=B[:, k]), method=method, preconditioner=M, rtol=settings.rtol, maxiter=settings.maxiter,
-                    guard=settings.guard, timeout=settings.timeout,
-                )
-            )  # fmt: skip
+        for k, b in enumerate(B.T, start=1):
+            found.append(solver.solve(b))
             if display is not None:
-                display.update(k + 1, B.shape[1], f"right-hand side {k + 1}")
+                display.update(k, B.shape[1], f"right-hand side {k}")
     for k, solution in enumerate(found):
         print(f"  {k}: {solution}" + ("" if solution.converged else f"; {solution.detail}"))
     good = sum(solution.converged for solution in found)

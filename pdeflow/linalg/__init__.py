@@ -6,10 +6,11 @@ from pdeflow.linalg.gcro_dr import gcro_dr
 from pdeflow.linalg.recycle_space import RecycleSpace
 from pdeflow.linalg.solution import Reason, Solution
 from pdeflow.linalg.solve import solve
+from pdeflow.linalg.solver import Solver
 from pdeflow.linalg.structure import Structure, describe
 from pdeflow.linalg.system import LinearSystem, linear_system
 
 __all__ = [
-    "DeflationSpace", "LinearSystem", "Reason", "RecycleSpace", "Solution", "Structure", "bicgstab", "block_cg", "deflated_cg", "describe",
+    "DeflationSpace", "LinearSystem", "Reason", "RecycleSpace", "Solution", "Solver", "Structure", "bicgstab", "block_cg", "deflated_cg", "describe",
     "gcro_dr", "linear_system", "solve",
 ]  # fmt: skip

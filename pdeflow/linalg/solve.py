@@ -6,6 +6,7 @@ Specification linear_solvers.md, section 3.1. The true residual in double precis
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -26,12 +27,14 @@ METHODS = ("auto", "cg", "fcg", "dcdm", "gmres", "fgmres", "minres", "gcro_dr", 
 ATTAINABLE = {np.dtype(np.float32): 1e-6, np.dtype(np.complex64): 1e-6}
 """Smallest relative residual that a matrix of this type can be asked for."""
 FINAL = (Reason.timeout, Reason.stopped, Reason.incompatible_nullspace)
+SetUp = dict[Any, Any]
+"""What was set up for a matrix: factorization and preconditioners, by name or by the object they were made from."""
 
 
 def solve(
     A: Any, b: Any = None, *, method: str = "auto", preconditioner: Any = "auto", x0: Any = None, rtol: float = 1e-8,
     atol: float = 0.0, maxiter: int | None = None, nullspace: Any = None, guard: str = "switch", timeout: float | None = None,
-    restart: int | None = None, callback: Callback | None = None, recycle: RecycleSpace | None = None,
+    restart: int | None = None, callback: Callback | None = None, recycle: RecycleSpace | None = None, set_up: SetUp | None = None,
 ) -> Solution:  # fmt: skip
     """Solve A x = b.
 
@@ -51,6 +54,7 @@ def solve(
         restart: Directions of a cycle: 30 by default for GMRES, 40 for GCRO-DR, which carries half of them.
         callback: Called after each step with an `iteration.State`; a true answer stops.
         recycle: `recycle` of the Solution of a similar system, for gcro_dr and def_cg.
+        set_up: What earlier calls set up for this very matrix is taken from here, and what this one sets up is left here; see Solver.
 
     Returns:
         The solution with its verdict; it never says converged unless the true residual meets the tolerance.
@@ -82,7 +86,7 @@ def solve(
     elif guard == "none" and not _is_auto(preconditioner):
         tries = tries[:1]  # what was asked for, and nothing else
     run = _Run(
-        system, start, rtol, atol, maxiter, timeout, restart, callback, method != "auto", guard, recycle
+        system, start, rtol, atol, maxiter, timeout, restart, callback, method != "auto", guard, recycle, {} if set_up is None else set_up
     )
     found = run.over(tries)
     if found.converged or system.symmetric or system.nullspace is None:
@@ -97,7 +101,7 @@ class _Run:
 
     def __init__(
         self, system: LinearSystem, x0: np.ndarray, rtol: float, atol: float, maxiter: int | None, timeout: float | None,
-        restart: int | None, callback: Callback | None, asked: bool, guard: str, recycle: RecycleSpace | None,
+        restart: int | None, callback: Callback | None, asked: bool, guard: str, recycle: RecycleSpace | None, set_up: SetUp,
     ) -> None:  # fmt: skip
         dtype = _double(system)
         cast = system.assembled and system.A.dtype != dtype  # an operator is taken as it is
@@ -107,7 +111,7 @@ class _Run:
         self.x, self.rtol, self.atol, self.restart = x0.astype(dtype), rtol, atol, restart
         self.maxiter = min(10 * system.n, 10_000) if maxiter is None else maxiter
         self.deadline = None if timeout is None else time.perf_counter() + timeout
-        self.callback, self.asked, self.guard, self.recycle = callback, asked, guard, recycle
+        self.callback, self.asked, self.guard, self.recycle, self.set_up = callback, asked, guard, recycle, set_up
         basis = system.null_basis() if system.symmetric else None
         self.project = None if basis is None else lambda v: v - basis @ (basis.conj().T @ v)
         self.b = self.system.b if self.project is None else self.project(self.system.b)
@@ -147,7 +151,7 @@ class _Run:
             outcome, name, set_up = self._direct()
             M_name = name
         else:
-            M = build(attempt.preconditioner, self.system)
+            M = self._once(attempt.preconditioner, lambda: build(attempt.preconditioner, self.system))
             method, set_up = fitting_method(attempt.method, M, self.asked), time.perf_counter()
             outcome = self._krylov(method, M, learned=not isinstance(attempt.preconditioner, str))
             attempt, M_name = Attempt(method, attempt.preconditioner), M.name
@@ -163,6 +167,13 @@ class _Run:
             self.x = found.x
         return found
 
+    def _once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """Set up what is not there yet; a name or the object itself is the key, so that no other can take its place."""
+        name = (key if isinstance(key, str) or key is None else id(key), np.dtype(self.system.A.dtype))
+        if name not in self.set_up:
+            self.set_up[name] = (key, make())
+        return self.set_up[name][1]
+
     def _krylov(self, method: str, M: Preconditioner, learned: bool) -> Outcome:
         target = max(self.rtol * self.size, self.atol)
         limits = Limits(
@@ -176,13 +187,14 @@ class _Run:
     def _direct(self) -> tuple[Outcome, str, float]:
         """Factor, solve, and refine while that helps; (outcome, name of the factorization, time when it was factored)."""
         left = None if self.deadline is None else self.deadline - time.perf_counter()
-        reason = why_too_dear(estimate_cost(self.system), left) if self.system.assembled else None
+        ready = not self.system.assembled or ("factorization", np.dtype(self.system.A.dtype)) in self.set_up
+        reason = None if ready else why_too_dear(estimate_cost(self.system), left)
         if reason:
             raise UsageError(
                 f"direct {reason}; use method='cg' with preconditioner='amg', or fgmres with ilu"
             )
         try:
-            back, name = factorize(self.system)
+            back, name = self._once("factorization", lambda: factorize(self.system))
         except ArithmeticError as error:
             norms = [float(np.linalg.norm(self.b))]
             return Outcome(self.x, Reason.breakdown, norms, 0, str(error)), "direct", time.perf_counter()
