@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_ONEDNN = torch.backends.mkldnn.is_available()
+_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 _FEW_CHANNELS = 8
 _SMALL = 2**20
 """Multiplications below which the start of a oneDNN product costs more than it saves."""
