@@ -124,6 +124,10 @@ def _plain(sentence: str, text: str) -> str:
     sentence = re.sub(r"typing\.Literal\[([^\]]*)\]", lambda found: "one of " + found.group(1).replace("'", ""), sentence)
     sentence = sentence.replace("Expected a one of", "Expected one of").replace("Expected a int", "Expected an integer")
     sentence = sentence.replace("Expected a Sequence", "Expected a list such as [8, 8]").replace("Expected a float", "Expected a number")
+    if absent := re.fullmatch(r"module '([\w.]+)' has no attribute '(\w+)'", sentence):
+        names = getattr(importlib.import_module(absent.group(1)), "__all__", ())
+        near = difflib.get_close_matches(absent.group(2), names, n=1, cutoff=0.5)
+        return f"{absent.group(1)} has no {absent.group(2)!r}" + (f", did you mean {near[0]!r}?" if near else "")
     value = re.search(r"Given value: (\S+)$", text.strip())
     return f"{sentence}. Got value: {value.group(1)}" if value and re.fullmatch(r"Expected an? \w+", sentence) else sentence
 
