@@ -21,48 +21,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from learned_preconditioners import QUIET, Laplace
 from lightning import Trainer
 
-from pdeflow.geometry import Box, Domain
 from pdeflow.linalg import LinearSystem, solve
 from pdeflow.losses import LogEnergy, Residual
 from pdeflow.models import DirectionNet, LearnedVCycle, LinearMultigridNet
-from pdeflow.problems import Elliptic, Instance
+from pdeflow.problems import Instance
 from pdeflow.tasks import DirectionLearning, OnPolicy, Ritz
 
 ROOT = Path(__file__).resolve().parent
 RESULT, WEIGHTS = ROOT / "results" / "deep_conjugate_directions.md", ROOT.parent / "runs" / "deep_conjugate_directions"
 LOOSE, RTOL = 1e-4, 1e-6
-QUIET = {
-    "accelerator": "cpu", "logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False,
-    "num_sanity_val_steps": 0,
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Laplace(Elliptic):
-    """-Δu = 1 in the unit box of so many dimensions, u = 0 on its boundary."""
-
-    dim: int = 3
-
-    @property
-    def domain(self) -> Domain:
-        """The unit box."""
-        return Box.unit(self.dim)
-
-    def sample(self, generator: torch.Generator) -> Instance:
-        """Return the one instance."""
-        return Instance({})
-
-    def coefficient(self, instance: Instance, at: Any) -> torch.Tensor:
-        """Return one."""
-        return torch.ones((), dtype=torch.float64)
-
-    def source(self, instance: Instance, at: Any) -> torch.Tensor:
-        """Return one."""
-        return torch.ones((), dtype=torch.float64)
-
-
 RITZ = Ritz(400)  # computed once, also when a training goes on
 
 

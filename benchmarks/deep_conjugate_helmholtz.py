@@ -19,6 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import scipy.sparse as sp
 import torch
+from learned_preconditioners import QUIET
 from lightning import Trainer
 from scipy.sparse.linalg import splu
 
@@ -31,10 +32,6 @@ from pdeflow.tasks import MediumLearning
 
 RESULT = Path(__file__).resolve().parent / "results" / "deep_conjugate_helmholtz.md"
 RTOL, MOST, SHIFT = 1e-6, 1000, 0.5
-QUIET = {
-    "accelerator": "cpu", "logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False,
-    "num_sanity_val_steps": 0, "limit_val_batches": 0,
-}  # fmt: skip
 
 
 def trained(steps: int) -> tuple[MediumLearning, float]:

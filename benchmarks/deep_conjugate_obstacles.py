@@ -10,22 +10,22 @@ import os
 import platform
 import time
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
+from learned_preconditioners import QUIET, Laplace
 from lightning import Trainer
 
 from pdeflow.discretization import diffusion_system
 from pdeflow.discretization.obstacles import obstacle_system
-from pdeflow.geometry import Box, Domain, Grid
+from pdeflow.geometry import Grid
 from pdeflow.linalg import LinearSystem, solve
 from pdeflow.linalg.obstacles import Obstacles
 from pdeflow.models import LearnedVCycle
-from pdeflow.problems import Elliptic, Instance
 from pdeflow.tasks import DirectionLearning
 
 RESULT = Path(__file__).resolve().parent / "results" / "deep_conjugate_obstacles.md"
@@ -34,32 +34,6 @@ BALLS = {
     2: {"disc": (((0.5, 0.5), 0.15),), "three discs": (((0.3, 0.4), 0.1), ((0.7, 0.6), 0.17), ((0.2, 0.8), 0.08))},
     3: {"ball": (((0.5, 0.5, 0.5), 0.15),), "two balls": (((0.3, 0.4, 0.5), 0.15), ((0.7, 0.6, 0.4), 0.2))},
 }
-QUIET = {
-    "accelerator": "cpu", "logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False,
-    "num_sanity_val_steps": 0, "limit_val_batches": 0,
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Laplace(Elliptic):
-    """-Δu = 1 in the unit box of so many dimensions, u = 0 on its boundary."""
-
-    dim: int = 3
-
-    @property
-    def domain(self) -> Domain:
-        """The unit box."""
-        return Box.unit(self.dim)
-
-    def sample(self, generator: torch.Generator) -> Instance:
-        """Return the one instance."""
-        return Instance({})
-
-    def coefficient(self, instance: Instance, at: Any) -> torch.Tensor:
-        """Return one."""
-        return torch.ones((), dtype=torch.float64)
-
-    source = coefficient
 
 
 def train(dim: int) -> tuple[LearnedVCycle, float]:
@@ -68,7 +42,7 @@ def train(dim: int) -> tuple[LearnedVCycle, float]:
     sides, steps = ((32, 64), 300) if dim == 2 else ((16, 32), 100)
     task = DirectionLearning(LearnedVCycle(dim=dim), Laplace(dim=dim), grids=[(side,) * dim for side in sides], steps_per_epoch=steps)
     start = time.process_time()
-    Trainer(max_steps=steps, **QUIET).fit(task)
+    Trainer(max_steps=steps, limit_val_batches=0, **QUIET).fit(task)
     return task.network, time.process_time() - start
 
 

@@ -20,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
+from learned_preconditioners import QUIET
 from lightning import Trainer
 
 from pdeflow import seeds
@@ -32,10 +33,6 @@ RESULT = Path(__file__).resolve().parent / "results" / "learned_v_cycle_contrast
 RTOL, DECADES, INVERSE_LENGTHS = 1e-6, (1.0, 6.0), (3.0, 30.0)
 METHODS = ("untrained", "trained", "amg:sa", "amg:rs", "ic", "none")
 TITLES = ("cycle untrained", "cycle trained", "AMG-CG (aggregation)", "AMG-CG (Ruge-Stüben)", "IC-CG", "CG")
-QUIET = {
-    "accelerator": "cpu", "logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False,
-    "num_sanity_val_steps": 0,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)

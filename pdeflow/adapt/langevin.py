@@ -53,10 +53,7 @@ class Langevin(Optimizer):
         Returns:
             The closure's loss, or None.
         """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = None if closure is None else torch.enable_grad()(closure)()
         for place, group in enumerate(self.param_groups):
             group["steps"] += 1
             generator = seeds.generator(group["seed"] + place, seeds.NOISE, group["steps"])

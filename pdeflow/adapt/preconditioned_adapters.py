@@ -98,10 +98,7 @@ class AdaPreLoRA(Optimizer):
         Raises:
             ValueError: If a gradient is not finite.
         """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = None if closure is None else torch.enable_grad()(closure)()
         for update, group in zip(self.updates, self.param_groups, strict=True):
             gradient = update.product_gradient
             if gradient.ndim == 0:

@@ -18,6 +18,7 @@ from pdeflow.cli.arrays import read_array, write_array
 from pdeflow.cli.exit_codes import NOT_CONVERGED, OK
 from pdeflow.cli.progress import progress
 from pdeflow.cli.resolution import resolution
+from pdeflow.cli.solve_columns import right_hand_sides, solve_columns
 from pdeflow.errors import UsageError
 
 METHODS = ("auto", "cg", "fcg", "dcdm", "gmres", "fgmres", "minres", "gcro_dr", "bicgstab", "def_cg", "direct")
@@ -176,10 +177,13 @@ def one_thread() -> Iterator[None]:
 def _solve_system(settings: Any, quiet: bool, solve: Any) -> int:
     system, title = read_system(settings)
     preconditioner = choose_preconditioner(settings.preconditioner, system)
-    check_unseen(settings, preconditioner)
+    if settings.unseen:
+        from pdeflow.cli.solve_report import check_unseen
+
+        check_unseen(settings, preconditioner)
     method = "direct" if settings.preconditioner == "direct" else settings.method
     print(f"solve: {title}")
-    columns = right_hand_sides(settings)
+    columns = right_hand_sides(settings.rhs) if getattr(settings, "rhs", None) else None
     if columns is not None:
         return solve_columns(settings, system, columns, method, preconditioner, quiet)
     with progress("solve", quiet) as display:
@@ -203,73 +207,6 @@ def _solve_system(settings: Any, quiet: bool, solve: Any) -> int:
 
         write_comparison(settings, system, title, solution, preconditioner, quiet)
     return OK if solution.converged else NOT_CONVERGED
-
-
-def check_unseen(settings: Any, preconditioner: Any) -> None:
-    """Refuse counts on unseen instances that nothing could be compared with, before anything is solved.
-
-    Raises:
-        UsageError: If the network has no untrained form that solves, or there is no comparison they belong to.
-    """
-    if not settings.unseen:
-        return
-    if not hasattr(preconditioner, "untrained"):
-        name = preconditioner if isinstance(preconditioner, str) else type(preconditioner).__name__
-        raise UsageError(f"--unseen compares a trained cycle with the untrained one, and {name} has none that solves; leave it out")
-    if not (settings.compare or settings.run):
-        raise UsageError("--unseen belongs to a comparison; add --compare all, or --run FOLDER")
-
-
-def right_hand_sides(settings: Any) -> np.ndarray | None:
-    """Return --rhs where the file holds several columns, shape (n, k), otherwise None."""
-    if getattr(settings, "rhs", None) is None:
-        return None
-    from pdeflow.linalg.matrix_files import read_columns
-
-    B = read_columns(settings.rhs)
-    return B if B.ndim == 2 and B.shape[1] > 1 else None
-
-
-def solve_columns(settings: Any, system: Any, B: np.ndarray, method: str, preconditioner: Any, quiet: bool) -> int:
-    """Solve for every column of a right-hand side, with one set-up.
-
-    Args:
-        settings: Settings of the command.
-        system: The system of the first column.
-        B: Right-hand sides, shape (n, k).
-        method: As in solve.
-        preconditioner: Name, or trained network.
-        quiet: No progress.
-
-    Returns:
-        Exit code: 0 where all columns converged.
-
-    Raises:
-        UsageError: If something was asked for that is made for one right-hand side.
-    """
-    from pdeflow.linalg import Solver
-
-    for name in ("compare", "run", "x0"):
-        if settings[name]:
-            raise UsageError(f"--{name} takes one right-hand side, and {settings.rhs} has {B.shape[1]} columns; give it one, or leave --{name} out")
-    solver = Solver(
-        system, method=method, preconditioner=preconditioner, rtol=settings.rtol, maxiter=settings.maxiter, guard=settings.guard,
-        timeout=settings.timeout,
-    )  # fmt: skip
-    found = []
-    with progress("solve", quiet) as display:
-        for k, b in enumerate(B.T, start=1):
-            found.append(solver.solve(b))
-            if display is not None:
-                display.update(k, B.shape[1], f"right-hand side {k}")
-    for k, solution in enumerate(found):
-        print(f"  {k}: {solution}" + ("" if solution.converged else f"; {solution.detail}"))
-    good = sum(solution.converged for solution in found)
-    print(f"  {good} of {len(found)} right-hand sides converged")
-    if settings.out and good == len(found):
-        write_array(Path(settings.out), np.column_stack([solution.x for solution in found]))
-        print(f"  x written to {settings.out}, shape {B.shape}")
-    return OK if good == len(found) else NOT_CONVERGED
 
 
 def read_system(settings: Any) -> tuple[Any, str]:

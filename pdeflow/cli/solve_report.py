@@ -10,6 +10,7 @@ import numpy as np
 from pdeflow.cli.arrays import write_array
 from pdeflow.cli.progress import progress
 from pdeflow.cli.resolution import resolution
+from pdeflow.errors import UsageError
 
 
 def write_comparison(
@@ -83,6 +84,19 @@ def race(
     return [
         (row.as_dict() | {"winner": best is not None and row.name == best.name}, row.solution) for row in rows
     ]
+
+
+def check_unseen(settings: Any, preconditioner: Any) -> None:
+    """Refuse counts on unseen instances that nothing could be compared with, before anything is solved.
+
+    Raises:
+        UsageError: If the network has no untrained form that solves, or there is no comparison they belong to.
+    """
+    if not hasattr(preconditioner, "untrained"):
+        name = preconditioner if isinstance(preconditioner, str) else type(preconditioner).__name__
+        raise UsageError(f"--unseen compares a trained cycle with the untrained one, and {name} has none that solves; leave it out")
+    if not (settings.compare or settings.run):
+        raise UsageError("--unseen belongs to a comparison; add --compare all, or --run FOLDER")
 
 
 def unseen_counts(settings: Any, learned: Any, quiet: bool) -> dict[str, Any]:

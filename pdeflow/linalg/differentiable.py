@@ -1,7 +1,7 @@
 """Solve A x = b as a step of a differentiable programme: gradients with respect to the entries of A and to b, by the adjoint system.
 
 With λ = A⁻ᴴ g for a cotangent g of x, b gets λ and the entry A_ij gets -λ_i conj(x_j): Giles, Collected matrix derivative results (2008),
-section 2.3; specs/linear_solvers.md, sections 2.8 and 4.2.
+section 2.3.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.linalg.solve import solve
-from pdeflow.linalg.system import linear_system
+from pdeflow.linalg.solver import Solver
 
 
 def differentiable_solve(A: Tensor, b: Tensor, **options: Any) -> Tensor:
@@ -34,7 +33,7 @@ def differentiable_solve(A: Tensor, b: Tensor, **options: Any) -> Tensor:
     Raises:
         UsageError: If a shape is wrong, or the system or (in backward) its adjoint does not reach the tolerance: a gradient through it would be wrong.
 
-    Reference: specs/linear_solvers.md, section 4.2.
+    Reference: Giles (2008), section 2.3.1.
     """
     if A.ndim != 2 or A.shape[0] != A.shape[1] or b.ndim not in (1, 2) or b.shape[-1] != A.shape[0]:
         raise UsageError(f"expected A (n, n) and b (n,) or (R, n), got {tuple(A.shape)} and {tuple(b.shape)}")
@@ -74,8 +73,9 @@ def _solve_all(values: Tensor, rows: Tensor, columns: Tensor, b: Tensor, options
     wide = np.complex128 if values.is_complex() else np.float64
     matrix = sp.csr_matrix((values.detach().cpu().numpy().astype(wide), places), shape=(b.shape[1],) * 2)
     found = np.empty(b.shape, dtype=wide)
+    solver = Solver(matrix, **options)
     for row, right in zip(found, b.detach().cpu().resolve_conj().numpy().astype(wide), strict=True):
-        solution = solve(linear_system(matrix, right), **options)
+        solution = solver.solve(right)
         if not solution.converged:
             raise UsageError(f"no gradient: {solution}; raise maxiter, or use method='direct'")
         row[:] = solution.x

@@ -1,6 +1,6 @@
 """One matrix, many right-hand sides: what is set up for the first solve serves all others.
 
-Interface of specs/linear_solvers.md, section 4; the accounting of set-up apart from solving follows PETSc's KSPSetUp.
+Set-up is kept and counted apart from solving, as PETSc's KSPSetUp does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A linear network that learns the inverse of one matrix on a grid, e.g. Helmholtz' equation in one medium.
 
-Specification deep_conjugate_direction.md, section 9 (Helmholtz prototype): a multigrid-shaped network whose features are also
-weighted point by point, so that it knows the medium without being told; after Azulay and Treister, SIAM J. Sci. Comput. 45 (2023).
+A multigrid-shaped network whose features are also weighted point by point, so that it knows the medium without being told; after
+Azulay and Treister, Multigrid-augmented deep learning preconditioners for the Helmholtz equation, SIAM J. Sci. Comput. 45 (2023).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pdeflow.linalg.preconditioners import Preconditioner
+from pdeflow.models.network_preconditioner import NetworkPreconditioner
 
 COMPLEX = torch.complex64
 
@@ -51,7 +51,7 @@ class MediumNet(nn.Module):
     Raises:
         ValueError: If a side is not divisible by 2^(levels - 1), or a number is below one.
 
-    Reference: specs/deep_conjugate_direction.md, section 9.
+    Reference: the architecture is ours, after Azulay and Treister (2023).
     """
 
     fingerprint: Tensor
@@ -110,28 +110,17 @@ class MediumNet(nn.Module):
         if not torch.allclose(self.fingerprint.cpu(), fingerprint(system), rtol=1e-6, atol=0.0):
             raise ValueError("MediumNet knows the one matrix it was trained on, and this is another; train it on this medium, or use ilu")
 
-    def setup(self, system: Any, dtype: torch.dtype = COMPLEX) -> Preconditioner:
+    def setup(self, system: Any) -> NetworkPreconditioner:
         """Build M @ r of one system (protocol of pdeflow.linalg), residuals scaled to length one.
 
         Args:
             system: LinearSystem whose unknowns are the cells of `grid`.
-            dtype: Precision of the residual that enters; that of the parameters is the only one.
 
         Raises:
             ValueError: If the system has another layout.
         """
         self._check_size(system)
-
-        @torch.no_grad()
-        def apply(r: np.ndarray) -> np.ndarray:
-            norm = float(np.linalg.norm(r))
-            if norm == 0 or not np.isfinite(norm):
-                return np.full(r.shape, norm * 0.0, dtype=r.dtype)  # NaN stays: the solver says "nonfinite"
-            field = torch.from_numpy(np.asarray(r / norm, dtype=np.complex128)).reshape(1, 1, *self.grid)
-            z = norm * self(field.to(self.lift.weight.device, dtype)).to("cpu", torch.complex128).flatten().numpy()
-            return z if np.iscomplexobj(r) else z.real
-
-        return Preconditioner("MediumNet", apply, system.A.shape, linear=True, symmetric=False, positive=None)
+        return NetworkPreconditioner(self, self.grid, linear=True)
 
     def _check_size(self, system: Any) -> None:
         expected = f"cell-{'x'.join(map(str, self.grid))}"

@@ -1,6 +1,6 @@
 """A network on fields as preconditioner of one linear system: flat vectors in and out, residuals scaled to length one.
 
-Interface of specs/linear_solvers.md, section 4; the scaling is that of Kaneda et al., arXiv 2205.10763 (a network with biases
+The scaling is that of Kaneda et al., arXiv 2205.10763 (a network with biases
 answers small residuals with noise, and 16 bits underflow on them).
 """
 
@@ -47,17 +47,19 @@ class NetworkPreconditioner:
         small = len(grid_shape) == 3 and int(np.prod(grid_shape[:2])) <= SLOW_FIELD and self.device.type == "cpu"
         self._copies = 2 if small else 1
         n = int(np.prod(grid_shape))
-        self.shape, self.dtype = (n, n), np.dtype(np.float64)
+        self.wide = torch.complex128 if self.precision.is_complex else torch.float64
+        self.shape, self.dtype = (n, n), np.dtype(np.complex128 if self.precision.is_complex else np.float64)
 
     @torch.no_grad()
     def __matmul__(self, r: np.ndarray) -> np.ndarray:
-        """Apply the network to a flat vector r, shape (n,); returns float64, shape (n,)."""
+        """Apply the network to a flat vector r, shape (n,); returns double precision, shape (n,), real for a real r."""
         norm = float(np.linalg.norm(r))
         if norm == 0 or not np.isfinite(norm):
-            return np.full(r.shape, norm * 0.0)  # NaN stays: the solver says "nonfinite"
-        field = torch.from_numpy(np.asarray(r, dtype=np.float64) / norm).reshape(1, 1, *self.grid_shape)
+            return np.full(r.shape, norm * 0.0, dtype=r.dtype)  # NaN stays: the solver says "nonfinite"
+        field = torch.from_numpy(np.asarray(r, dtype=self.dtype) / norm).reshape(1, 1, *self.grid_shape)
         field = field.to(self.device, self.precision).expand(self._copies, -1, *self.grid_shape)
-        return norm * self.network(field)[0].to("cpu", torch.float64).flatten().numpy()
+        z = norm * self.network(field)[0].to("cpu", self.wide).flatten().numpy()
+        return z if np.iscomplexobj(r) else z.real
 
 
 def normalized(network: nn.Module, r: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Whether a trained preconditioner was made for a linear system: its dimension, its cells, its equation.
 
-Specification deep_conjugate_direction.md, section 8: a network that serves another matrix is refused, not tried.
+A network that was trained for another matrix is refused, not tried.
 """
 
 from __future__ import annotations

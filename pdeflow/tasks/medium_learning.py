@@ -1,7 +1,7 @@
 """Label-free training of a preconditioner for one matrix, e.g. Helmholtz' equation in one medium: no solves.
 
-Specification deep_conjugate_direction.md, sections 2.6 (minimal residual) and 9 (Helmholtz). It pays where one medium meets many
-right-hand sides and no factorization fits.
+The loss is the residual left by the best step along a direction as in GCR (Eisenstat, Elman and Schultz, SIAM J. Numer. Anal. 20 (1983)
+345). It pays where one medium meets many right-hand sides and no factorization fits.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from pdeflow.linalg.operators import apply
 from pdeflow.models import LearnedVCycle, LinearMultigridNet
 from pdeflow.problems import Poisson
 from pdeflow.run_folder.family import check_family
+from tests.trained_cycle import trained_cycle
 
 ONE_DISC = (((0.5, 0.5), 0.15),)
 THREE = (((0.3, 0.4), 0.1), ((0.7, 0.6), 0.17), ((0.2, 0.8), 0.08))
@@ -41,16 +42,6 @@ def system_with(shape, obstacles, seed=0):
     system = obstacle_system(Grid.unit(shape), one, one, obstacles) if obstacles else diffusion_system(Grid.unit(shape), one, one)
     noise = torch.randn(shape, dtype=torch.float64, generator=seeded(seed))
     return replace(system, b=(noise * obstacles.active if obstacles else noise).flatten().numpy())
-
-
-def trained():
-    """Weights that 300 steps on the two-phase Darcy problem, without any obstacle, gave (rounded)."""
-    cycle = LearnedVCycle()
-    with torch.no_grad():
-        cycle.smoother.copy_(torch.tensor([1.175, 0.209, 0.209]))
-        cycle.transfer.copy_(torch.tensor([0.508, 0.177, 0.177, -0.063]))
-        cycle.correction.fill_(1.1)
-    return cycle
 
 
 def iterations(system, M):
@@ -92,9 +83,9 @@ def test_walls_do_what_they_say():
 @pytest.mark.parametrize("balls", [ONE_DISC, THREE])
 def test_a_cycle_trained_on_the_box_needs_at_most_twice_the_iterations_around_obstacles(wall, balls):
     system = system_with((64, 64), Obstacles(outside((64, 64), balls), wall))
-    for cycle in (LearnedVCycle(), trained()):
+    for cycle in (LearnedVCycle(), trained_cycle()):
         assert iterations(system, cycle) <= 2 * iterations(system_with((64, 64), None), cycle)
-    assert iterations(system, trained()) < iterations(system, LearnedVCycle())
+    assert iterations(system, trained_cycle()) < iterations(system, LearnedVCycle())
 
 
 @pytest.mark.parametrize("wall", WALLS)

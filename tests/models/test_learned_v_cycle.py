@@ -12,6 +12,7 @@ from pdeflow.linalg.deep_conjugate_directions import dcdm
 from pdeflow.losses.energy import log_energy_loss, mixed_noise
 from pdeflow.models.learned_v_cycle import LearnedVCycle
 from pdeflow.models.v_cycle_levels import coarsen, prolong, restrict, setup_levels
+from tests.trained_cycle import trained_cycle
 
 
 def seeded(seed=0):
@@ -26,16 +27,6 @@ def two_phase(*shape, seed=0, batch=1):
     )
     x, y = (torch.cos(math.pi * waves * (torch.arange(n)[:, None] + 0.5) / n) for n in shape)
     return torch.where(x @ c @ y.T >= 0, 12.0, 3.0).double()[:, None]
-
-
-def trained_cycle():
-    """Weights that 300 steps on the Darcy problem gave (rounded)."""
-    cycle = LearnedVCycle()
-    with torch.no_grad():
-        cycle.smoother.copy_(torch.tensor([1.175, 0.209, 0.209]))
-        cycle.transfer.copy_(torch.tensor([0.508, 0.177, 0.177, -0.063]))
-        cycle.correction.fill_(1.1)
-    return cycle
 
 
 def random_cycle(seed=0):
