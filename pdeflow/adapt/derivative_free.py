@@ -1,7 +1,7 @@
 """Train through a simulator that has no derivatives: SPSA and PolyStep, which only call the loss.
 
 SPSA: Spall, IEEE Trans. Autom. Control 37 (1992) 332, with normal directions (Malladi et al., NeurIPS 2023, definition 1).
-PolyStep: specs/second_order_optimizers.md, section 2.8; costs are divided by their spread (our choice).
+PolyStep: softmax weights of the corners as in the package of that name; costs are divided by their spread (our choice).
 """
 
 from __future__ import annotations

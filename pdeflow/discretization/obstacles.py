@@ -1,6 +1,6 @@
 """Diffusion in a box with obstacles, e.g. the pressure of a flow around them, as a system on all cells of the grid.
 
-Eymard, Gallouët and Herbin, Finite volume methods (2000), section 9; the test matrices of specs/deep_conjugate_direction.md, section 6.1.
+Eymard, Gallouët and Herbin, Finite volume methods (2000), section 9; such are the test problems of Kaneda et al., arXiv 2205.10763.
 """
 
 from __future__ import annotations
