@@ -1,25 +1,31 @@
 """Diffusion in a box with obstacles, e.g. the pressure of a flow around them, as a system on all cells of the grid.
 
-Eymard, Gallouët and Herbin, Finite volume methods (2000), section 9; such are the test problems of Kaneda et al., arXiv 2205.10763.
+Eymard, Gallouët and Herbin, Finite volume methods (2000), section 9; Bridson, Fluid Simulation for Computer Graphics, 2nd ed. (2015),
+chapter 5 (pressure and solid walls); such are the test problems of Kaneda et al., arXiv 2205.10763.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
 import numpy as np
+import torch
+from scipy.ndimage import label
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from pdeflow.discretization.face_weights import couplings
+from pdeflow.discretization.face_weights import couplings, face_fluxes
 from pdeflow.discretization.stencil import stencil_matrix
 from pdeflow.errors import UsageError
 from pdeflow.geometry import Grid
 from pdeflow.linalg import LinearSystem
 from pdeflow.linalg.obstacles import Obstacles, obstacle_faces
-from pdeflow.linalg.operators import diagonal
+from pdeflow.linalg.operators import Faces, diagonal
 
 
 def obstacle_system(grid: Grid, coefficient: Tensor, source: Tensor, obstacles: Obstacles) -> LinearSystem:
-    """Assemble -∇·(a∇u) = f around obstacles, u = 0 on the walls of the box.
+    """Assemble -∇·(a∇u) = f around obstacles, u = 0 on the sides of the box that are not insulated.
 
     Args:
         grid: Cell-centred, non-periodic grid.
@@ -31,7 +37,7 @@ def obstacle_system(grid: Grid, coefficient: Tensor, source: Tensor, obstacles: 
         Symmetric positive definite system of all cells; those in obstacles are coupled to none, and u = 0 there.
 
     Raises:
-        UsageError: If the grid has periodic axes or nodes, a shape differs, or an insulating obstacle closes off a part of the domain.
+        UsageError: If the grid has periodic axes or nodes, a shape differs, or insulating walls close off a part of the domain.
     """
     if grid.location != "cell" or any(grid.periodic) or not tuple(coefficient.shape) == tuple(obstacles.active.shape) == grid.shape:
         raise UsageError(
@@ -52,7 +58,10 @@ def obstacle_system(grid: Grid, coefficient: Tensor, source: Tensor, obstacles: 
     _, part = connected_components(A, directed=False)
     held = np.bincount(part, np.asarray(A.sum(axis=1)).ravel()) > 1e-10 * np.bincount(part, A.diagonal())  # by a wall where u = 0
     if not held.all():
-        raise UsageError(f"an obstacle closes off {int(np.sum(~held[part]))} cells, in which nothing fixes the constant; add them to the obstacle")
+        raise UsageError(
+            f"insulating walls close off {int(np.sum(~held[part]))} cells, in which nothing fixes the constant; add them to the obstacle, or "
+            "open a side of the box"
+        )
     return LinearSystem(
         A=A,
         b=b.reshape(-1),
@@ -63,3 +72,41 @@ def obstacle_system(grid: Grid, coefficient: Tensor, source: Tensor, obstacles: 
         coefficient=coefficient.double().numpy(),
         mask=obstacles,
     )
+
+
+def flow_around(grid: Grid, velocity: Callable[[Tensor], Tensor], obstacles: Obstacles) -> Faces:
+    """Return the volume flux of a velocity through every face by the midpoint rule, none at obstacles and insulated sides.
+
+    What leaves one cell enters the next, so the net outflow of all cells, the sum of `torch.diff` along each axis, adds up to the
+    flux through the other sides of the box, to rounding.
+
+    Args:
+        grid: Cell-centred, non-periodic grid of d axes.
+        velocity: Function of face centres (n, d) that returns (n, d), length/time.
+        obstacles: The obstacles; the kind of their walls does not matter.
+
+    Returns:
+        For each axis the grid's shape with one entry more along it, length^d/time.
+
+    Raises:
+        UsageError: If the velocity returns another shape.
+
+    Reference: Bridson (2015), chapter 5 (divergence of a velocity on the faces of cells).
+    """
+    passable = obstacle_faces(torch.ones(grid.shape, dtype=torch.float64), grid.spacing(), replace(obstacles, wall="neumann"))
+    return tuple(torch.from_numpy(flux) * (face > 0) for flux, face in zip(face_fluxes(grid, velocity), passable, strict=True))
+
+
+def reachable(active: Tensor, sides: Collection[str]) -> Tensor:
+    """Drop the cells from which no path of cells leads to one of some sides of the box: pockets that obstacles close off.
+
+    Args:
+        active: Cells, bool, shape (*grid).
+        sides: Names of the sides, of "x0-", "x0+", "x1-", …
+
+    Returns:
+        The other cells, bool, shape (*grid).
+    """
+    parts, _ = label(active.numpy())
+    ends = (parts.take(end, axis=k) for k in range(active.ndim) for end, sign in ((0, "-"), (-1, "+")) if f"x{k}{sign}" in sides)
+    return torch.from_numpy(active.numpy() & np.isin(parts, np.concatenate([end.ravel() for end in ends])))

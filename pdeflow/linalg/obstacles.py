@@ -1,4 +1,4 @@
-"""Obstacles in a box: cells that do not belong to the domain of -∇·(a∇u) = f, and the conductances of the faces around them.
+"""Obstacles in a box: cells that do not belong to the domain of -∇·(a∇u) = f, what holds on their walls and on the sides of the box.
 
 Cell-centred finite volumes as in pdeflow.linalg.operators; Eymard, Gallouët and Herbin (2000), section 9, for the walls.
 """
@@ -25,20 +25,25 @@ class Obstacles:
     Attributes:
         active: Cells of the domain, bool, shape (*grid).
         wall: "neumann", no flux, or "dirichlet", u = 0 half a cell from the last cell centre.
+        insulated: Sides of the box without flux, of "x0-", "x0+", "x1-", …; u = 0 on the others.
 
     Raises:
-        ValueError: If active is not boolean or has no True, or the wall is unknown.
+        ValueError: If active is not boolean or has no True, or the wall or a side is unknown.
     """
 
     active: Tensor
     wall: Wall = "neumann"
+    insulated: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check type and wall."""
+        """Check type, wall and sides."""
         if self.active.dtype != torch.bool or not bool(self.active.any()) or self.wall not in ("neumann", "dirichlet"):
             raise ValueError(
                 f"expected a boolean mask with at least one cell and wall 'neumann' or 'dirichlet', got {self.active.dtype} and {self.wall!r}"
             )
+        sides = [f"x{k}{end}" for k in range(self.active.ndim) for end in "-+"]
+        if not set(self.insulated) <= set(sides):
+            raise ValueError(f"insulated must name sides of the box, of {', '.join(sides)}, got {self.insulated}")
 
     def coarse(self) -> Obstacles:
         """Obstacles of the grid with half the cells per axis, even sides.
@@ -50,7 +55,7 @@ class Obstacles:
         for axis in range(active.ndim):
             first, second = active.unflatten(axis, (-1, 2)).unbind(axis + 1)
             active = first | second if self.wall == "neumann" else first & second
-        return Obstacles(active if bool(active.any()) else torch.ones_like(active), self.wall)
+        return Obstacles(active if bool(active.any()) else torch.ones_like(active), self.wall, self.insulated)
 
 
 def obstacle_faces(coefficient: Tensor, spacing: Sequence[float], obstacles: Obstacles) -> operators.Faces:
@@ -62,7 +67,8 @@ def obstacle_faces(coefficient: Tensor, spacing: Sequence[float], obstacles: Obs
         obstacles: The obstacles.
 
     Returns:
-        As operators.face_conductances: as there between two cells of the domain and at the walls of the box, zero or 2 a area / h at an obstacle, zero inside.
+        As operators.face_conductances: as there between two cells of the domain and at the sides of the box where u = 0, zero or
+        2 a area / h at an obstacle, zero inside it and at insulated sides.
     """
     dim, active = len(spacing), obstacles.active.to(coefficient.device)
     faces = []
@@ -73,9 +79,8 @@ def obstacle_faces(coefficient: Tensor, spacing: Sequence[float], obstacles: Obs
         edge = coefficient.narrow(axis, 0, 1), coefficient.narrow(axis, n - 1, 1)
         before, after = torch.cat((edge[0], coefficient), axis), torch.cat((coefficient, edge[1]), axis)
         wall = 2 * torch.where(low, before, after) * (prod(spacing) / spacing[k] ** 2)
-        at_box = torch.zeros(n + 1, dtype=torch.bool, device=active.device)
-        at_box[[0, -1]] = True
-        at_box = at_box.reshape(-1, *[1] * (dim - 1 - k))
-        cold = at_box | (obstacles.wall == "dirichlet")
+        cold = torch.full((n + 1,), obstacles.wall == "dirichlet", device=active.device)
+        cold[0], cold[-1] = (f"x{k}{end}" not in obstacles.insulated for end in "-+")
+        cold = cold.reshape(-1, *[1] * (dim - 1 - k))
         faces.append(torch.where(low & high, face, torch.where((low ^ high) & cold, wall, 0.0)))
     return tuple(faces)

@@ -12,6 +12,7 @@ from pdeflow.problems.instance import Function, Instance, StoredField
 from pdeflow.problems.manufactured import Manufactured
 from pdeflow.problems.navier_stokes import NavierStokes
 from pdeflow.problems.pipe_flow import PipeFlow
+from pdeflow.problems.plume_pressure import PlumePressure
 from pdeflow.problems.poisson import Poisson
 from pdeflow.problems.polygon_heat import PolygonHeat
 from pdeflow.problems.problem import Answer, Problem
@@ -22,6 +23,6 @@ from pdeflow.problems.walk import WalkCoefficients, walk_coefficients
 __all__ = [
     "Answer", "Burgers", "ChebyshevPoisson", "ConvectionDiffusion", "Darcy", "Elasticity", "Elliptic",
     "Evolution", "ForcedVorticity", "Function", "Heat", "Helmholtz", "Hyperelasticity", "Instance", "LogNormalDarcy",
-    "Manufactured", "NavierStokes", "PipeFlow", "Poisson", "PolygonHeat", "Problem", "SlottedPlate",
+    "Manufactured", "NavierStokes", "PipeFlow", "PlumePressure", "Poisson", "PolygonHeat", "Problem", "SlottedPlate",
     "SpongeHelmholtz", "StarPoisson", "StoredField", "WalkCoefficients", "walk_coefficients",
 ]  # fmt: skip

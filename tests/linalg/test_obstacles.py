@@ -113,7 +113,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(UsageError, match=r"mask \(4, 4\)"):
         obstacle_system(Grid.unit((16, 16)), one, one, Obstacles(torch.ones(4, 4, dtype=torch.bool)))
     ring = outside((16, 16), (((0.5, 0.5), 0.3),)) | ~outside((16, 16), (((0.5, 0.5), 0.15),))
-    with pytest.raises(UsageError, match="closes off 16 cells"):
+    with pytest.raises(UsageError, match="close off 16 cells"):
         system_with((16, 16), Obstacles(ring))
     assert system_with((16, 16), Obstacles(ring, "dirichlet")).positive_definite  # a cold one holds them
     system = system_with((16, 16), Obstacles(active))
