@@ -128,8 +128,8 @@ class LearnedVCycle(nn.Module):
             return (level.inverse @ r.flatten(2).mT).mT.reshape(r.shape)
         smoother, transfer = self.stencils(r.dtype)
         x = smooth(r, level.diagonal, smoother)
-        coarse = self.cycle(restrict(level.inside(r - operators.apply(x, level.faces)), transfer), levels[1:])
-        x = x + self.correction.to(r.dtype) * level.inside(prolong(coarse, transfer))
+        coarse = self.cycle(restrict(level.inside(r - operators.apply(x, level.faces)), transfer, level.insulated), levels[1:])
+        x = x + self.correction.to(r.dtype) * level.inside(prolong(coarse, transfer, level.insulated))
         return x + smooth(r - operators.apply(x, level.faces), level.diagonal, smoother)
 
     def stencils(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
