@@ -31,17 +31,17 @@ CLEARANCE = 0.05
 
 @dataclass(frozen=True)
 class PlumePressure(Problem):
-    """-Δp = -∇·w around obstacles in the unit box; p = 0 on its open sides, ∂p/∂n = 0 on the others.
+    """-Δp = -∇·w around obstacles in the unit box; p = 0 on its open sides, (w - ∇p)·n = 0 on the others.
 
-    w is the velocity that buoyancy has given a plume in a unit of time, zero through solid walls; w - ∇p has no divergence. Axis 1
-    points up. For other obstacles than balls override `obstacle`.
+    w is the velocity that buoyancy has given a rising plume in a unit of time, and w - ∇p has no divergence. Axis 1 points up. For
+    other obstacles than balls override `obstacle`.
 
     Attributes:
         dim: Space dimension, 2 or 3.
         balls: Number of obstacles; they may overlap.
         radius: Of the balls, in length units.
         centre: Of the one ball, or None for centres drawn such that the balls keep 0.05 away from the sides.
-        wall: What holds at the obstacles: "neumann", ∂p/∂n = 0, or "dirichlet", p = 0.
+        wall: What holds at the obstacles: "neumann", (w - ∇p)·n = 0, or "dirichlet", p = 0.
         open_sides: Sides of the box where p = 0, of "x0-", "x0+", "x1-", …; at least one.
         puffs: Number of Gaussian puffs of the plume.
         width: Of the plume at its source, one standard deviation, in length units.
@@ -62,7 +62,7 @@ class PlumePressure(Problem):
 
     inputs: ClassVar[tuple[str, ...]] = ("mask", "f")
     outputs: ClassVar[tuple[str, ...]] = ("p",)
-    equation: ClassVar[str] = "-laplace(p) = -div(w) around obstacles, p = 0 on open sides, dp/dn = 0 on the others; w a rising plume"
+    equation: ClassVar[str] = "-laplace(p) = -div(w) around obstacles, p = 0 on open sides, (w - grad p).n = 0 on the others; w a plume"
     resolution: ClassVar[Resolution] = (32, 32)
 
     def __post_init__(self) -> None:
@@ -208,14 +208,15 @@ class Inflow:
     def on(self, grid: Grid) -> Tensor:
         """Return the net inflow of each cell through its faces over its measure, shape (*grid.shape,).
 
-        Solid faces let nothing through, so the sum over all cells is the flux into the box through its open sides, to rounding.
+        Nothing passes solid faces, which brings w·n at the walls into f, growing like one over the cell's width. The sum over all
+        cells, times their measure, is the flux into the box through its open sides, to rounding.
         """
         fluxes = flow_around(grid, self.plume.velocity, _obstacles(self.fluid.on(grid), "neumann", self.insulated))
         outflow = sum((torch.diff(flux, dim=k) for k, flux in enumerate(fluxes)), torch.zeros(grid.shape, dtype=torch.float64))
         return -outflow / grid.cell_measure
 
     def at(self, x: Tensor) -> Tensor:
-        """Return -∇·w at points (n, d), shape (n,); the walls, which deflect w, have no share in it."""
+        """Return -∇·w at points (n, d), shape (n,), without the share of the walls."""
         return -self.plume.divergence(x) * self.fluid.at(x)
 
 

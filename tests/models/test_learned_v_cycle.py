@@ -106,6 +106,18 @@ def test_prolongation_is_the_adjoint_of_restriction_and_linear_up_to_the_wall():
     torch.testing.assert_close(prolong(coarse, bilinear)[0, 0, :14, 2:14], x[:14, 2:14])
 
 
+def test_transfers_through_insulated_sides_are_adjoint_and_keep_constants():
+    cycle, sides = random_cycle(), ("x0-", "x1-", "x1+")
+    stencil = cycle.transfer.detach().double()[cycle.fold]
+    r = torch.randn(1, 1, 12, 8, dtype=torch.float64, generator=seeded())
+    e = torch.randn(1, 1, 6, 4, dtype=torch.float64, generator=seeded(1))
+    assert (restrict(r, stencil, sides) * e).sum() == pytest.approx(float((r * prolong(e, stencil, sides)).sum()), rel=1e-12)
+    bilinear, one = LearnedVCycle().transfer.detach().double()[cycle.fold], torch.ones(1, 1, 8, 8, dtype=torch.float64)
+    kept = prolong(one, bilinear, sides)[0, 0]
+    torch.testing.assert_close(kept[:14], torch.ones_like(kept[:14]))
+    assert float(kept[-1].max()) < 1  # where u = 0
+
+
 def test_coarse_operator_is_the_rediscretised_one_for_a_constant_coefficient():
     faces = operators.face_conductances(torch.full((1, 1, 8, 12), 3.0), (1.0, 2.0))
     expected = operators.face_conductances(torch.full((1, 1, 4, 6), 3.0), (2.0, 4.0))
