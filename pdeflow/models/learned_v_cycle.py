@@ -85,17 +85,18 @@ class LearnedVCycle(nn.Module):
             )
         return self.cycle(r, setup_levels(coefficient, spacing, self.coarsest))
 
-    def on(self, coefficient: Tensor, spacing: Sequence[float]) -> Callable[[Tensor], Tensor]:
+    def on(self, coefficient: Tensor, spacing: Sequence[float], obstacles: Obstacles | None = None) -> Callable[[Tensor], Tensor]:
         """Return the map from residuals (batch, 1, *grid) to corrections for a batch of coefficients.
 
         Args:
             coefficient: Positive cell values, shape (batch, 1, *grid).
             spacing: Cell widths.
+            obstacles: Cells that are not in the domain, the same for the batch, or None.
 
         Raises:
             ValueError: See setup_levels.
         """
-        levels = setup_levels(coefficient, spacing, self.coarsest)
+        levels = setup_levels(coefficient, spacing, self.coarsest, obstacles)
         return lambda r: self.cycle(r, levels)
 
     def check_grid(self, shape: Sequence[int], spacing: Sequence[float]) -> None:

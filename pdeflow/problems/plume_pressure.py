@@ -21,7 +21,7 @@ from pdeflow.geometry import Ball, Box, Domain, Grid
 from pdeflow.linalg import LinearSystem
 from pdeflow.linalg.obstacles import Obstacles, Wall
 from pdeflow.problems.differentiate import divergence, gradient
-from pdeflow.problems.instance import Instance, Layout, Resolution
+from pdeflow.problems.instance import At, Instance, Layout, Resolution
 from pdeflow.problems.plume import Plume, draw_plume
 from pdeflow.problems.problem import Problem
 
@@ -112,6 +112,10 @@ class PlumePressure(Problem):
         plume = draw_plume(self.dim, self.puffs, self.width, self.wander, self.buoyancy, generator=generator)
         fluid = Fluid(self.obstacle(Instance({}, scalars)), self.open_sides)
         return Instance({"mask": fluid, "f": Inflow(plume, fluid, self.insulated)}, scalars)
+
+    def coefficient(self, instance: Instance, at: At) -> Tensor:
+        """Return a = 1 of -∇·(a∇p)."""
+        return torch.ones((), dtype=torch.float64)
 
     def obstacle(self, instance: Instance) -> Domain | None:
         """Return the region of the obstacles, or None where there are none; a subclass may return any domain.

@@ -19,8 +19,9 @@ from pdeflow import seeds
 from pdeflow.errors import UsageError
 from pdeflow.geometry import Grid
 from pdeflow.linalg import LinearSystem, operators
+from pdeflow.linalg.obstacles import Obstacles, obstacle_faces
 from pdeflow.losses.direction import DirectionLoss, LogEnergy
-from pdeflow.problems import Elliptic, Instance, Problem
+from pdeflow.problems import Elliptic, Instance, PlumePressure, Problem
 from pdeflow.tasks.configure import configure
 from pdeflow.tasks.iteration_card import classical_counts, interpolated_iterations
 from pdeflow.tasks.right_hand_sides import Batch, OnPolicy, RightHandSides
@@ -44,11 +45,12 @@ class DirectionLearning(LightningModule):
 
     Args:
         network: LearnedVCycle, DirectionNet, LinearMultigridNet, or another module with `on`, `check_grid`, `setup` and `dim`.
-        problem: Elliptic problem with u = 0 on the boundary of a box; None only until the settings file fills it in.
+        problem: Elliptic problem with u = 0 on the boundary of a box, or PlumePressure, whose obstacles only LearnedVCycle sees; None only
+            until the settings file fills it in.
         loss: LogEnergy, Energy, Residual (the paper's) or MinimalResidual of pdeflow.losses; None is LogEnergy.
         right_hand_sides: Manufactured, OnPolicy, Spectral or Ritz (the paper's); None is OnPolicy.
         grids: Grids to train on, in turn; more than one size makes the weights fit finer grids too.
-        batch_size: Coefficients per step.
+        batch_size: Coefficients per step; obstacles are the same for a step.
         steps_per_epoch: Steps between validations; the trainer's max_steps bounds the training (300 suffice).
         instances: Coefficients per grid in validation.
         rtol: Tolerance to which validation counts iterations.
@@ -95,8 +97,8 @@ class DirectionLearning(LightningModule):
             stage: Any of Lightning's stages.
 
         Raises:
-            UsageError: If the network proposes no directions, the problem is not elliptic or of another dimension, or a grid
-                does not fit the network.
+            UsageError: If the network proposes no directions, the problem is not elliptic or of another dimension or has obstacles that
+                the network does not see, or a grid does not fit the network.
         """
         missing = [name for name in ("on", "check_grid", "setup", "dim") if not hasattr(self.network, name)]
         if missing:
@@ -104,11 +106,13 @@ class DirectionLearning(LightningModule):
                 f"{type(self.network).__name__} proposes no directions (it lacks {', '.join(missing)}); use LearnedVCycle, "
                 "DirectionNet or LinearMultigridNet of pdeflow.models"
             )
-        if not isinstance(self.problem, Elliptic) or self.problem.domain.dim != self.network.dim:
+        if not isinstance(self.problem, Elliptic | PlumePressure) or self.problem.domain.dim != self.network.dim:
             raise UsageError(
                 f"{type(self.network).__name__} needs a problem -div(a grad u) = f in {self.network.dim}-D, got {self.problem!r}; "
                 "set `problem`, e.g. class_path: pdeflow.problems.Darcy"
             )
+        if isinstance(self.problem, PlumePressure) and not getattr(self.network, "reads_coefficient", False):
+            raise UsageError(f"{type(self.network).__name__} does not see the obstacles of {type(self.problem).__name__}; use LearnedVCycle")
         if not self.grids or min(self.batch_size, self.steps_per_epoch, self.instances) < 1:
             raise UsageError(
                 "DirectionLearning needs grids and positive batch_size, steps_per_epoch, instances"
@@ -135,10 +139,13 @@ class DirectionLearning(LightningModule):
         """
         step = self.global_step
         a, spacing = self.coefficients(step)
-        faces = operators.face_conductances(a, spacing)
-        direction = self.network.on(a, spacing)
-        noise = seeds.generator(self.seed, seeds.NOISE, step)
-        drawn = Batch(faces, tuple(a.shape), direction, step, noise)
+        obstacles, noise = self.obstacles(step), seeds.generator(self.seed, seeds.NOISE, step)
+        if obstacles is None:
+            faces, direction, active = operators.face_conductances(a, spacing), self.network.on(a, spacing), None
+        else:
+            faces, direction = obstacle_faces(a, spacing, obstacles), self.network.on(a, spacing, obstacles)
+            active = obstacles.active.to(a)
+        drawn = Batch(faces, tuple(a.shape), direction, step, noise, active)
         b, x = self.right_hand_sides.draw(drawn)
         f = direction(b)
         if x is None and self.loss.needs_solution:
@@ -201,6 +208,17 @@ class DirectionLearning(LightningModule):
         ]
         a = torch.stack(values).unsqueeze(1)
         return a.to(next(self.network.parameters()).device), grid.spacing()
+
+    def obstacles(self, step: int) -> Obstacles | None:
+        """Return what the first draw of a training step has in its way, for the whole batch; None for problems without obstacles.
+
+        Args:
+            step: Number of the step.
+        """
+        if not isinstance(self.problem, PlumePressure):
+            return None
+        grid = self.problem.grid(self.grids[step % len(self.grids)])
+        return self.problem.obstacles(self.problem.sample(seeds.generator(self.seed, seeds.INPUTS, step)), grid)
 
     def coefficient_values(self, instance: Instance, grid: Grid) -> Tensor:
         """Return the coefficient of one draw on a grid, shape (*grid.shape,)."""

@@ -30,6 +30,7 @@ class Batch:
         direction: The current network, from residuals to directions.
         step: Number of the step.
         generator: Source of randomness.
+        active: One in the domain and zero in obstacles, shape (*grid); None without obstacles.
     """
 
     faces: operators.Faces
@@ -37,10 +38,13 @@ class Batch:
     direction: Callable[[Tensor], Tensor]
     step: int
     generator: torch.Generator
+    active: Tensor | None = None
 
     def apply(self, u: Tensor) -> Tensor:
-        """Return A u, shape of u."""
-        return operators.apply(u, self.faces)
+        """Return A u, shape of u; zero in obstacles, and as if u were zero there."""
+        if self.active is None:
+            return operators.apply(u, self.faces)
+        return self.active * operators.apply(self.active * u, self.faces)
 
 
 class RightHandSides:
@@ -156,8 +160,10 @@ class Ritz(RightHandSides):
         """Draw b; see RightHandSides.
 
         Raises:
-            UsageError: If the operators of the batch differ.
+            UsageError: If the operators of the batch differ, or there are obstacles.
         """
+        if batch.active is not None:
+            raise UsageError("Ritz vectors belong to one matrix, but obstacles are random; use OnPolicy")
         q = self._vectors(batch)
         c = torch.randn(batch.shape[0], len(q), generator=batch.generator, dtype=torch.float64)
         c[:, : round(self.low * len(q))] *= self.factor

@@ -40,7 +40,8 @@ def shrunk(content, path):
             network["init_args"].update(SMALL)
         task = section.get("model", {})
         if task.get("class_path", "").endswith("DirectionLearning"):
-            task["init_args"].update(steps_per_epoch=1, instances=1, batch_size=1, grids=[[32, 32]])
+            sides = {2: [32, 32], 3: [16, 16, 16]}[len(task["init_args"].get("grids", [[64, 64]])[0])]
+            task["init_args"].update(steps_per_epoch=1, instances=1, batch_size=1, grids=[sides])
     return content
 
 
