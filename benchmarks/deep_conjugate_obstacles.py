@@ -1,6 +1,7 @@
 """Learned V-cycles, trained on empty boxes, around obstacles they never saw: iterations and seconds beside AMG and incomplete Cholesky.
 
-Poisson's equation with white noise as right-hand side; discs and balls, insulating (∂u/∂n = 0) or cold (u = 0), u = 0 on the box.
+Poisson's equation with white noise as right-hand side; discs and balls, insulating (∂u/∂n = 0) or cold (u = 0), u = 0 on the box. Last
+the pressure of a plume around a ball in a box that is open at the top and insulated elsewhere.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import platform
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +22,14 @@ import torch
 from learned_preconditioners import QUIET, Laplace
 from lightning import Trainer
 
+from pdeflow import seeds
 from pdeflow.discretization import diffusion_system
 from pdeflow.discretization.obstacles import obstacle_system
 from pdeflow.geometry import Grid
 from pdeflow.linalg import LinearSystem, solve
 from pdeflow.linalg.obstacles import Obstacles
 from pdeflow.models import LearnedVCycle
+from pdeflow.problems import PlumePressure
 from pdeflow.tasks import DirectionLearning
 
 RESULT = Path(__file__).resolve().parent / "results" / "deep_conjugate_obstacles.md"
@@ -59,6 +63,16 @@ def system_with(n: int, dim: int, balls: Any, wall: Any) -> LinearSystem:
     return replace(obstacle_system(grid, one, one, Obstacles(active, wall)), b=(noise * active).flatten().numpy())
 
 
+def systems(n: int, dim: int) -> Iterator[tuple[str, str, LinearSystem]]:
+    """Name of the obstacle, wall and system of each row."""
+    yield "none", "", system_with(n, dim, (), "")
+    for name, balls in BALLS[dim].items():
+        for wall in ("neumann", "dirichlet"):
+            yield name, wall, system_with(n, dim, balls, wall)
+    problem = PlumePressure(dim=dim, centre=(0.5, 0.4, 0.5)[:dim])
+    yield "plume, open top", "neumann", problem.system(problem.sample(seeds.generator(0, seeds.SOLVE, 0)), problem.grid((n,) * dim))
+
+
 def cell(system: LinearSystem, method: str, M: Any) -> str:
     """Iterations and milliseconds, set-up included."""
     found = solve(system, method=method, preconditioner=M, rtol=RTOL, guard="none")
@@ -82,8 +96,7 @@ def main() -> None:
     ]  # fmt: skip
     for dim, sides in ((2, options.plane), (3, options.space)):
         for n in sides:
-            for name, balls, wall in (("none", (), ""), *((k, v, wall) for k, v in BALLS[dim].items() for wall in ("neumann", "dirichlet"))):
-                system = system_with(n, dim, balls, wall)
+            for name, wall, system in systems(n, dim):
                 methods = (("dcdm", LearnedVCycle(dim=dim)), ("dcdm", cycles[dim][0]), ("cg", "amg:sa"), ("cg", "ic"), ("cg", "none"))
                 lines.append(f"| {n}^{dim} | {name} | {wall} | {' | '.join(cell(system, *m) for m in methods)} |")
                 print(lines[-1], flush=True)
