@@ -41,7 +41,7 @@ class PlumePressure(Problem):
         balls: Number of obstacles; they may overlap.
         radius: Of the balls, in length units.
         centre: Of the one ball, or None for centres drawn such that the balls keep 0.05 away from the sides.
-        wall: What holds at the obstacles: "neumann", (w - ∇p)·n = 0, or "dirichlet", p = 0.
+        wall: What holds at the obstacles: "neumann", (w - ∇p)·n = 0, or "dirichlet", p = 0; w passes neither.
         open_sides: Sides of the box where p = 0, of "x0-", "x0+", "x1-", …; at least one.
         puffs: Number of Gaussian puffs of the plume.
         width: Of the plume at its source, one standard deviation, in length units.

@@ -10,7 +10,7 @@ import torch
 from pdeflow import seeds
 from pdeflow.discretization.obstacles import flow_around, obstacle_system, reachable
 from pdeflow.errors import UsageError
-from pdeflow.geometry import Annulus, Ball, Box, HalfSpace, SdfDomain
+from pdeflow.geometry import Annulus, Ball, Box, HalfSpace, SdfDomain, TriSurface
 from pdeflow.linalg import solve
 from pdeflow.linalg.obstacles import Obstacles, obstacle_faces
 from pdeflow.models import LearnedVCycle, LinearMultigridNet
@@ -223,6 +223,24 @@ def test_any_region_of_the_geometry_layer_is_an_obstacle(dim, n):
     solid = float(1 - instance.fields["mask"].on(grid).mean())
     bowl, ellipsoid = (0.2**dim - 0.12**dim) / 2, 0.08 * 0.2 * (0.1 if dim == 3 else 1.0)
     assert solid == pytest.approx((torch.pi if dim == 2 else 4 / 3 * torch.pi) * (bowl + ellipsoid), rel=0.03)
+    assert solve(system, rtol=1e-8).converged
+
+
+@dataclass(frozen=True)
+class Octahedron(PlumePressure):
+    """|x - c|₁ < 0.3 as a closed surface of triangles, as scanned shapes are."""
+
+    def obstacle(self, instance):
+        """Return it."""
+        corners = 0.5 + 0.3 * torch.cat((torch.eye(3), -torch.eye(3))).double()
+        faces = [(a, b, c) if (a + b + c) % 2 else (a, c, b) for a, b, c in product((0, 3), (1, 4), (2, 5))]  # seen from outside
+        return TriSurface(corners, torch.tensor(faces))
+
+
+def test_a_surface_of_triangles_is_an_obstacle():
+    instance, grid, system = drawn(Octahedron(dim=3), 15)
+    outside = (grid.coordinates() - 0.5).abs().sum(-1) > 0.3  # 4.5 cells, so no centre is on it
+    assert torch.equal(instance.fields["mask"].on(grid) > 0, outside)
     assert solve(system, rtol=1e-8).converged
 
 
