@@ -51,6 +51,8 @@ PATCHED: dict[str, tuple[int, bool, dict[str, Any]]] = {
     "views only, 12 modes, padding 1/16, cropped": (12, False, {"boundary": "symmetric", "padding": 1 / 16}),
 }
 """Modes of the inner network, whether a coarse one predicts first, how the field is cut; levels 1, so four patches, if not said."""
+LONG = ("whole field", "coarse network, 16 modes", "views only, 24 modes")
+"""What is measured on grids of 128² and more, a quarter of an hour each."""
 
 
 def tfno(modes: int, **options: Any) -> TFNO:
@@ -143,9 +145,9 @@ HEADER = ["variant", "relative L2", "seam ratio", "activations, MB", "memory of 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", type=int, nargs="*", default=[64])
+    parser.add_argument("--cells", type=int, nargs="*", default=[64, 128])
     parser.add_argument("--epochs", type=int, default=25)
-    parser.add_argument("--variant", nargs="*", default=[*WHOLE, *PATCHED], choices=[*WHOLE, *PATCHED])
+    parser.add_argument("--variant", nargs="*", choices=[*WHOLE, *PATCHED])
     parser.add_argument("--memory", help="Measure a step of one variant and print MB.")
     parser.add_argument("--write", action="store_true", help=f"Write {RESULT.name}.")
     options = parser.parse_args()
@@ -159,7 +161,7 @@ def main() -> None:
             count = {"train": 256, "test": 64}
             pdeflow.generate(Darcy(low=3.0, high=12.0), folder, count=count, grid=(cells,) * 2, workers=1, seed=0)
             rows = []
-            for name in options.variant:
+            for name in options.variant or (LONG if cells >= 128 else [*WHOLE, *PATCHED]):
                 rows.append(variant(name, Path(folder), cells, options.epochs))
                 print(cells, *rows[-1], sep=" | ", flush=True)
         lines = [HEADER, ["---", *["---:"] * (len(HEADER) - 1)], *rows]
