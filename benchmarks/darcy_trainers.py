@@ -50,6 +50,7 @@ TRAINERS: dict[str, tuple[Maker, dict[str, Any]]] = {
     "AdamW, decay 0.01": (torch.optim.AdamW, {"lr": 1e-2, "weight_decay": 1e-2}),
     "SGD, momentum 0.9": (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9}),
     "Muon, jordan5": (optim.Muon, {"polar": "jordan5"}),
+    "Muon, 5 steps": (optim.Muon, {"polar_steps": 5}),
     "Muon, 8 steps": (optim.Muon, {"polar_steps": 8}),
     "Muon, svd": (optim.Muon, {"polar": "svd"}),
     "NorMuon": (optim.NorMuon, {}),

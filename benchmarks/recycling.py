@@ -2,7 +2,7 @@
 
 Two families with the published coefficient exp(GRF(2.5, 7)): the matrices of the released code of "Accelerating Data
 Generation for Neural Operators via Krylov Subspace Recycling" (ICLR 2024), which are no discretization of Darcy's law
-(specs/krylov_recycling.md, section 6.3), and finite volumes. One thread; the methods take turns on every system with the
+(see `published_matrix`), and finite volumes. One thread; the methods take turns on every system with the
 same preconditioner object, whose set-up is not in the times; every residual is recomputed and checked.
 """
 

@@ -72,9 +72,10 @@ def tfno(modes: int, width: int, in_channels: int = 1) -> TFNO:
     return TFNO((modes, modes), in_channels, 1, width, LAYERS, rank=rank, coordinates=False)
 
 
-def patched(size: Size, padding: float, blend: bool) -> PatchedNetwork:
-    inner = tfno(size.modes // 2, size.width, MultiGridPatches(1).channels(1))
-    return PatchedNetwork(inner, levels=1, padding=padding, blend=blend, coordinates=False)
+def patched(size: Size, padding: float, blend: bool, corrects: bool = False) -> PatchedNetwork:
+    inner = tfno(size.modes // 2, size.width, MultiGridPatches(1).channels(1 + corrects))
+    coarse = tfno(size.modes // 2, size.width) if corrects else None
+    return PatchedNetwork(inner, coarse=coarse, levels=1, padding=padding, blend=blend, coordinates=False)
 
 
 def networks(size: Size) -> dict[str, nn.Module]:
@@ -84,6 +85,7 @@ def networks(size: Size) -> dict[str, nn.Module]:
         "TFNO": tfno(size.modes, size.width),
         "MG-TFNO, padding 1/16": patched(size, 1 / 16, False),
         "MG-TFNO, padding 7/64, blended": patched(size, 7 / 64, True),
+        "MG-TFNO, padding 7/64, blended, coarse network": patched(size, 7 / 64, True, True),
     }
 
 
@@ -193,7 +195,8 @@ def accuracy_table(size: Size, device: torch.device, bf16: bool) -> list[str]:
         inner, x = network, a[:1]
         if isinstance(network, PatchedNetwork):
             m = network.patches.patch_shape(a.shape[2:])
-            inner, x = network.network, a.new_zeros(1, network.patches.channels(1), *m)
+            fields = 1 + (network.coarse is not None)
+            inner, x = network.network, a.new_zeros(1, network.patches.channels(fields), *m)
         memory = activations(inner.train(), x) / 2**20
         lines.append(f"| {name} | {count} | {seconds:.0f} | {l2:.4f} | {h1:.4f} | {seam:.3f} | {memory:.1f} |")
         print(lines[-1], flush=True)

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,8 @@ def fit(
             f"{folder} holds a training already; resume it with --ckpt_path last, or choose another --out"
         )
     start = time.monotonic()
-    with removed_if_empty(folder, None if out else run), kept_metrics(folder), told_to_followers(run):
+    made = [run, *run.parents[:2]] if out is None else [folder if run.exists() else run]
+    with removed_if_empty(folder, made), kept_metrics(folder), told_to_followers(run):
         trainer = make_trainer(cli, folder, quiet)
         folder.mkdir(parents=True, exist_ok=True)
         write_yaml(folder / "config.yaml", cli.resolved())
@@ -122,12 +123,12 @@ def told_to_followers(run: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def removed_if_empty(folder: Path, run: Path | None) -> Iterator[None]:
+def removed_if_empty(folder: Path, made: Sequence[Path]) -> Iterator[None]:
     """Remove what a training that failed before its first checkpoint left.
 
     Args:
         folder: Folder of the stage.
-        run: Folder of the run where this command made it, or None.
+        made: Folders that this command makes: the first goes with all that is in it, those around it if nothing else is there.
 
     Yields:
         Nothing.
@@ -136,7 +137,10 @@ def removed_if_empty(folder: Path, run: Path | None) -> Iterator[None]:
         yield
     except Exception:
         if not any((folder / "checkpoints").glob("*.ckpt")):
-            shutil.rmtree(run or folder, ignore_errors=True)
+            shutil.rmtree(made[0], ignore_errors=True)
+            for around in made[1:]:
+                with contextlib.suppress(OSError):
+                    around.rmdir()
         raise
 
 

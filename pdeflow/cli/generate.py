@@ -36,7 +36,7 @@ def parser() -> ArgumentParser:
     from pdeflow.problems import Problem
 
     p = ArgumentParser(
-        prog="pdeflow generate", exit_on_error=False, description="Generate a dataset of a problem."
+        prog="pdeflow generate", exit_on_error=False, allow_abbrev=False, description="Generate a dataset of a problem."
     )
     p.add_argument("--config", "-c", action="config", help="Settings file; several layer.")
     p.add_argument("--name", type=str, default="dataset", help="Name of the dataset.")

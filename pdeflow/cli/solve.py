@@ -32,7 +32,7 @@ def parser(with_problem: bool) -> ArgumentParser:
         with_problem: Whether the system comes from a problem; without one, torch is not imported.
     """
     p = ArgumentParser(
-        prog="pdeflow solve", exit_on_error=False, description="Solve a linear system, verified."
+        prog="pdeflow solve", exit_on_error=False, allow_abbrev=False, description="Solve a linear system, verified."
     )
     p.add_argument("--config", "-c", action="config", help="Settings file; several layer.")
     p.add_argument("--name", type=str, default="solve", help="Name of the run.")

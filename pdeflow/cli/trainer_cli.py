@@ -65,7 +65,7 @@ class TrainerCLI(LightningCLI):
             subclass_mode_model=True,
             seed_everything_default=0,
             trainer_defaults=TRAINER,
-            parser_kwargs={"prog": "pdeflow fit", "exit_on_error": False},
+            parser_kwargs={"prog": "pdeflow fit", "exit_on_error": False, "allow_abbrev": False},
             args=[f"--config={text}", *overrides] if config else list(overrides),
             run=False,
             auto_configure_optimizers=False,

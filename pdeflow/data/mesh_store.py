@@ -1,7 +1,6 @@
 """One shard of samples on meshes: ragged arrays of points, cells and fields in one HDF5 file.
 
-Format "pdeflow-mesh/1" of specification datasets.md, section 4.2: sample i owns the rows offsets[i] .. offsets[i + 1];
-a mesh that all samples share is written once.
+Format "pdeflow-mesh/1": sample i owns the rows offsets[i] .. offsets[i + 1]; a mesh that all samples share is written once.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What every shard says about its samples, whatever they live on: problem, seed, parameters, verdicts.
 
-Additions of specification datasets.md, section 4.2, to the layout of The Well.
+Additions of ours to the layout of The Well (Ohana et al., NeurIPS 2024).
 """
 
 from __future__ import annotations

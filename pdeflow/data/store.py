@@ -1,7 +1,7 @@
 """One shard of a dataset: an HDF5 file in The Well's layout, with residuals, units and the problem added.
 
-Ohana et al., The Well, NeurIPS 2024 (format); additions of specification datasets.md, section 4.2. The bytes depend on
-the samples only: no dates, seconds or hosts.
+Ohana et al., The Well, NeurIPS 2024 (format); the additions are ours. The bytes depend on the samples only:
+no dates, seconds or hosts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Race again when a generation slows down: its samples may have become harder, or suit another solver.
 
-Specification krylov_recycling.md, section 3.7: "re-race if the running median doubles". A change is written to plan.json
-before the first chain that it concerns, so that a resumed generation makes the same choice.
+That is when the running median of the times doubles. A change is written to plan.json before the first
+chain that it concerns, so that a resumed generation makes the same choice.
 """
 
 from __future__ import annotations

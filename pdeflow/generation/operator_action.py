@@ -1,7 +1,7 @@
 """Data without solves: u is mixed from a few solutions, and the source is what the discrete operator makes of it, f = A u.
 
-Dong et al., DiffOAS ("Accelerating PDE data generation via differential operator action in solution space", ICML 2024);
-specification krylov_recycling.md, section 9. The residual is rounding error, but the sources are not the problem's: f is a
+Dong et al., DiffOAS ("Accelerating PDE data generation via differential operator action in solution space", ICML 2024,
+arXiv 2402.05957). The residual is rounding error, but the sources are not the problem's: f is a
 mixture of the basis' sources plus a smooth perturbation. Networks trained on such data are less accurate at equal count
 (published: 2.2e-2 against 4.6e-3 with 1000 samples), all splits share the basis, and only a problem whose source is an
 input can be changed in this way. A dataset made so is marked in every file and in its manifest.

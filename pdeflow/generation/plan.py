@@ -1,8 +1,6 @@
 """plan.json: what a folder is being filled with, and by which solver; written before the first shard.
 
-A later change of the solver is written before the first chain that it concerns.
-
-Design.md, section 3, "Same bytes".
+A later change of the solver is written before the first chain that it concerns, so a resumed generation makes the same bytes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which solver is fastest for this problem on this machine: the first samples are given to all that suit.
 
-Specification krylov_recycling.md, section 3.7; the winner is part of the plan, so that a resumed generation uses it again.
+The winner is part of the plan, so that a resumed generation uses it again.
 """
 
 from __future__ import annotations

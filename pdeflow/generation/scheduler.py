@@ -1,7 +1,7 @@
 """Chains as tasks of a Dask cluster: idempotent, retried when a worker dies, one BLAS thread each.
 
 Workers write the files; only the facts of a sidecar return. Rocklin, Dask: Parallel computation with blocked algorithms
-and task scheduling, SciPy 2015; specification datasets.md, section 6.2.
+and task scheduling, SciPy 2015.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Solvers of a chain by the recipe's word: what one solve learns is handed to the next, and to nobody else.
 
 The words are "direct", "cg" (with algebraic multigrid) and the names of the candidates of a race, in lower case with
-underscores: specification krylov_recycling.md, section 3.7.
+underscores.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What sorting brought: how much closer neighbours are, and the iterations of the same solver without it.
 
-The measure of distance is that of `ordering`; specification krylov_recycling.md, section 3.6. The comparison goes into
-the manifest and the report, whatever it is.
+The measure of distance is that of `ordering`. The comparison goes into the manifest and the report, whatever it is.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Verify a finished dataset: files, numbers of the samples, and a few samples solved again from the seed.
 
-Specification datasets.md, section 3: "--verify recomputes sha256 and re-solves a random 0.1 % of samples".
+`--verify` recomputes the SHA-256 of every shard and solves a random 0.1 % of the samples again.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def block_cg(
     Raises:
         UsageError: If an argument is wrong.
 
-    Reference: specs/krylov_recycling.md, section 3.6.
+    Reference: O'Leary (1980), section 2; Dubrulle (2001), section 4.
     """
     B = np.asarray(B)
     if B.ndim != 2 or B.shape[1] == 0:

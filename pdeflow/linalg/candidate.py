@@ -1,6 +1,6 @@
 """One way to solve the systems of a sequence: whom it suits, and how the state of one solve reaches the next.
 
-Specification krylov_recycling.md, section 3.7; state goes in by argument and comes out in `Solution.recycle`.
+State goes in by argument and comes out in `Solution.recycle`.
 """
 
 from __future__ import annotations

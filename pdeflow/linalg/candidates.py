@@ -1,7 +1,4 @@
-"""The solvers that a race tries, in the order in which it tries them: what is usually fast comes first.
-
-Specification krylov_recycling.md, sections 3.6 and 3.7.
-"""
+"""The solvers that a race tries, in the order in which it tries them: what is usually fast comes first."""
 
 from __future__ import annotations
 

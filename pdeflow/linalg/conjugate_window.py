@@ -56,7 +56,7 @@ class Window:
         Returns:
             d, A d, and d·Ad, shape (R,), which is 0 where d lies in the span of the stored ones; one product with A.
 
-        Reference: Kaneda et al. (2022), specs/deep_conjugate_direction.md, eq. 2.2.
+        Reference: Kaneda et al., arXiv 2205.10763; Notay (2000), section 2.
         """
         stored = [*reversed(self.block), *self.kept]
         removed = torch.zeros(len(d), dtype=torch.float64, device=d.device)

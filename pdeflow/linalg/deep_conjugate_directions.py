@@ -1,8 +1,8 @@
 """Deep conjugate directions: a network proposes the search direction, an exact line search sets its length.
 
-Kaneda et al., A Deep Conjugate Direction Method for Iteratively Solving Linear Systems, arXiv 2205.10763 (ICML 2023),
-specs/deep_conjugate_direction.md, section 3.1; the guards are ours (section 3.3). With f(r) = M r for a fixed symmetric positive
-definite M it is preconditioned conjugate gradients, with any other f truncated flexible conjugate gradients.
+Kaneda et al., A Deep Conjugate Direction Method for Iteratively Solving Linear Systems, arXiv 2205.10763 (ICML 2023);
+the guards are ours. With f(r) = M r for a fixed symmetric positive definite M it is preconditioned conjugate gradients, with any
+other f truncated flexible conjugate gradients (Notay, SIAM J. Sci. Comput. 22, 2000).
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def dcdm(
     Raises:
         UsageError: If a shape, type or option is wrong, A is not symmetric, or b has a part in a null space that was not declared.
 
-    Reference: Kaneda et al. (2022); specs/deep_conjugate_direction.md, eq. 2.2 to 2.4 and section 3.
+    Reference: Kaneda et al., arXiv 2205.10763.
     """
     check_batch(A, b, x0)
     check_options(rtol, atol, maxiter, window, guard, recompute_every, check_every)

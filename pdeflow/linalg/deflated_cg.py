@@ -47,7 +47,7 @@ def deflated_cg(
     Raises:
         UsageError: If an argument is wrong or the recycled vectors do not fit the system.
 
-    Reference: specs/krylov_recycling.md, sections 2 and 3.5.
+    Reference: Saad et al. (2000), algorithms 3.5 and 3.6.
     """
 
     def loop(system: Any, x: np.ndarray, preconditioner: Any, limits: Limits) -> Outcome:

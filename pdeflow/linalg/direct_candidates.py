@@ -1,7 +1,4 @@
-"""Candidates that factor: each matrix with a reused analysis, one matrix once, or by fast transforms on a box.
-
-Specification krylov_recycling.md, sections 3.6 and 3.7.
-"""
+"""Candidates that factor: each matrix with a reused analysis, one matrix once, or by fast transforms on a box."""
 
 from __future__ import annotations
 

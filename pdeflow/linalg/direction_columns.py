@@ -1,7 +1,6 @@
 """The iteration of deep conjugate directions for a batch of right-hand sides, each with its own verdict.
 
-Kaneda et al., A Deep Conjugate Direction Method for Iteratively Solving Linear Systems, arXiv 2205.10763 (ICML 2023);
-specs/deep_conjugate_direction.md, sections 2 and 3.
+Kaneda et al., A Deep Conjugate Direction Method for Iteratively Solving Linear Systems, arXiv 2205.10763 (ICML 2023).
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What deep conjugate directions accept, and what they refuse before the first step.
-
-Specification deep_conjugate_direction.md, section 8 (errors).
-"""
+"""What deep conjugate directions accept, and what they refuse before the first step."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A preconditioner of an earlier matrix, kept as long as it helps and rebuilt as soon as it does not.
 
-Specification krylov_recycling.md, section 3.4: a frozen preconditioner is fine while the coefficients are alike and
-catastrophic after a jump, so the growth of the iterations decides. The same rule serves MOOSE (issue 21868) and hypre (1565).
+A frozen preconditioner is fine while the coefficients are alike and catastrophic after a jump, so the growth of
+the iterations decides. The same rule serves MOOSE (issue 21868) and hypre (1565).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """GCRO-DR(m, k): GMRES with deflated restarts that hands its deflation space to the next system.
 
 Parks, de Sturler, Mackey, Johnson and Maiti, SIAM J. Sci. Comput. 28 (2006), appendix; flexible, and with the space kept as
-corrections of x, as in specs/krylov_recycling.md, sections 3.2 and 3.3.
+corrections of x (our choice).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def gcro_dr(
     Raises:
         UsageError: If an argument is wrong or the recycled vectors do not fit the system.
 
-    Reference: specs/krylov_recycling.md, section 3.2.
+    Reference: Parks et al. (2006), appendix.
     """
 
     def loop(system: Any, x: np.ndarray, preconditioner: Any, limits: Limits) -> Outcome:
@@ -93,7 +93,7 @@ def run_gcro_dr(
     Raises:
         UsageError: If not 0 <= k < m.
 
-    Reference: specs/krylov_recycling.md, section 3.2.
+    Reference: Parks et al. (2006), appendix.
     """
     if not 0 <= k < m or recycle_space not in ("x", "y"):
         raise UsageError(

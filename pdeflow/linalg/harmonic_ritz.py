@@ -36,7 +36,7 @@ def harmonic_ritz(G: np.ndarray, gram: np.ndarray, k: int) -> np.ndarray | None:
         Columns of unit length, shape (p, at most k), real for real arguments: the real and imaginary part stand for a
         complex pair, which is left out when only one of them would fit. None where G is singular.
 
-    Reference: Parks et al. (2006), eq. (2.13); specs/krylov_recycling.md, sections 2 and 8.
+    Reference: Parks et al. (2006), eq. (2.13).
     """
     Q, R = la.qr(G, mode="economic", check_finite=False)
     diagonal = np.abs(np.diagonal(R))

@@ -1,7 +1,6 @@
 """Candidates that solve the same systems in turn; who fails or falls behind is left out from then on.
 
-Specification krylov_recycling.md, section 3.7. A close race is decided on further systems: after three, other work in the
-caches hides differences of 20 %.
+A close race is decided on further systems: after three, other work in the caches hides differences of 20 %.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import numpy as np
 from pdeflow.linalg.solution import Reason
 
 RECOMPUTE = 50
-"""Steps between recomputations of b - A x: the short recurrence drifts (specification linear_solvers.md, section 2.2)."""
+"""Steps between recomputations of b - A x: the short recurrence drifts (Greenbaum, SIAM J. Matrix Anal. Appl. 18, 1997)."""
 DRIFTS = 5
 """Recomputations in a row at which rounding makes up the residual before the loop ends as stagnated."""
 
@@ -97,7 +97,7 @@ class Limits:
             x: Iterate.
             gain: ||A p|| / ||p|| of the last direction.
 
-        Reference: specs/linear_solvers.md, sections 2.2 and 2.3 (attainable accuracy eps ||A|| ||x||).
+        Reference: Greenbaum (1997) (attainable accuracy eps ||A|| ||x||).
         """
         self.gain = max(self.gain, gain)
         size = float(np.linalg.norm(true))

@@ -1,7 +1,4 @@
-"""Candidates that iterate: with a preconditioner of each matrix, or with that of an earlier one.
-
-Specification krylov_recycling.md, sections 3.4 and 3.7.
-"""
+"""Candidates that iterate: with a preconditioner of each matrix, or with that of an earlier one."""
 
 from __future__ import annotations
 

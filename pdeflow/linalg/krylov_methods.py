@@ -1,7 +1,4 @@
-"""The Krylov loops behind one call: which function a method's name means, and what it is given.
-
-Specification linear_solvers.md, section 3.1.
-"""
+"""The Krylov loops behind one call: which function a method's name means, and what it is given."""
 
 from __future__ import annotations
 

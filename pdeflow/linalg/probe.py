@@ -1,7 +1,4 @@
-"""What the first systems of a sequence have in common: one matrix, one pattern, a box, few right-hand sides.
-
-Specification krylov_recycling.md, section 3.7 (the probe of the solver tournament).
-"""
+"""What the first systems of a sequence have in common: one matrix, one pattern, a box, few right-hand sides."""
 
 from __future__ import annotations
 

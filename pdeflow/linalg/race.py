@@ -1,6 +1,6 @@
 """The fastest solver of a sequence of systems, found by letting every one that suits solve the first few.
 
-Specification krylov_recycling.md, section 3.7. What decides is the median time among those whose true residual is small.
+What decides is the median time among those whose true residual is small.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What one solve hands to the next: a few vectors that span the slow part of the solution, and their images.
 
-Specification krylov_recycling.md, sections 3.2 and 3.3.
+Parks, de Sturler, Mackey, Johnson and Maiti, SIAM J. Sci. Comput. 28 (2006), for a pair U, C with A U = C.
 """
 
 from __future__ import annotations

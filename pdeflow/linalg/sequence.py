@@ -1,7 +1,4 @@
-"""Solve a sequence of similar systems, the state of one solve handed to the next; race again when the times drift.
-
-Specification krylov_recycling.md, section 3.7.
-"""
+"""Solve a sequence of similar systems, the state of one solve handed to the next; race again when the times drift."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What a solve returns: x, the verdict, and the true residual that justifies it.
-
-Specification linear_solvers.md, sections 2.1 and 2.2; names of design.md, section 8.
-"""
+"""What a solve returns: x, the verdict, and the true residual that justifies it."""
 
 from __future__ import annotations
 
@@ -119,8 +116,6 @@ def verify(
 
     Returns:
         Solution whose reason agrees with the true residual.
-
-    Reference: specs/linear_solvers.md, section 2.1.
     """
     size = _norm(system.b.astype(np.result_type(system.b.dtype, np.float64)))
     with np.errstate(all="ignore"):

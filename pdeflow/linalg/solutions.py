@@ -1,6 +1,6 @@
 """What a solve of many right-hand sides returns: the fields of Solution with one entry for each column.
 
-Specification linear_solvers.md, section 2.1: the residual recomputed from x decides.
+The residual recomputed from x decides.
 """
 
 from __future__ import annotations

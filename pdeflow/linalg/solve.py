@@ -1,6 +1,6 @@
 """Solve A x = b to a tolerance that is verified: choose a method, fall back where it fails, say what happened.
 
-Specification linear_solvers.md, section 3.1. The true residual in double precision decides, whatever a method claims.
+The true residual in double precision decides, whatever a method claims.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""One method by itself, without choice or fallback: checks, preconditioner, loop, verdict.
-
-Specification linear_solvers.md, section 3.1.
-"""
+"""One method by itself, without choice or fallback: checks, preconditioner, loop, verdict."""
 
 from __future__ import annotations
 

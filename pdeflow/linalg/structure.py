@@ -1,6 +1,6 @@
 """What a matrix says about itself: symmetry, certificates of definiteness, constant null space.
 
-Specification linear_solvers.md, section 3.2; Saad, Iterative Methods for Sparse Linear Systems, 2nd ed., sections 4.2.3, 6.6.
+Saad, Iterative Methods for Sparse Linear Systems, 2nd ed., sections 4.2.3, 6.6.
 """
 
 from __future__ import annotations

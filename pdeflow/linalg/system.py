@@ -1,7 +1,4 @@
-"""A linear system A x = b in integrated form, with what is known about A.
-
-Interface of design.md, section 3; checks at the door as in specs/linear_solvers.md, section 8.
-"""
+"""A linear system A x = b in integrated form, with what is known about A."""
 
 from __future__ import annotations
 

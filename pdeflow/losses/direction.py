@@ -1,7 +1,7 @@
 """The losses of pdeflow.losses.energy as modules, which a settings file can name: how good is a proposed direction f?
 
-Kaneda et al., A Deep Conjugate Direction Method (arXiv 2205.10763) for the residual; specs/deep_conjugate_direction.md, section 2.6,
-for the others. All are blind to the length and sign of f.
+Kaneda et al., A Deep Conjugate Direction Method (arXiv 2205.10763) for the residual; Rudikov et al. (arXiv 2402.05598) for the
+energy; the logarithm and the minimal residual are ours. All are blind to the length and sign of f.
 """
 
 from __future__ import annotations

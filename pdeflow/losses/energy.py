@@ -81,7 +81,7 @@ def minimal_residual_loss(f: Tensor, Af: Tensor, b: Tensor) -> Tensor:
         Af: A f, shape (batch, ...).
         b: Right-hand sides, same shape.
 
-    Reference: specs/deep_conjugate_direction.md, section 2.6 (β = (A f)ᵀb / ‖A f‖², as in GCR).
+    Reference: ours; the step β = (A f)ᵀb / ‖A f‖² is that of GCR (Eisenstat, Elman and Schultz, SIAM J. Numer. Anal. 20, 1983).
     """
     return 1 - inner(Af, b) ** 2 / (inner(Af, Af) * inner(b, b))
 
@@ -135,7 +135,7 @@ def on_policy_pairs(
     Returns:
         (r, e) with A e = r, the residual and the error after the steps, both divided by ‖r‖₂.
 
-    Reference: Kaneda et al., arXiv 2205.10763; specs/deep_conjugate_direction.md, eq. 2.2 and 2.3.
+    Reference: Kaneda et al., arXiv 2205.10763 (the steps); Rudikov et al., arXiv 2402.05598 (training on what they leave).
     """
     r, e, kept = b, x, Window(window)
     for _ in range(steps):

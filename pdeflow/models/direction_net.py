@@ -1,7 +1,7 @@
 """Networks that propose search directions from a residual alone: the two-level network of the paper, and a linear one.
 
-Kaneda et al., A Deep Conjugate Direction Method, arXiv 2205.10763 (architecture as in specs/deep_conjugate_direction.md,
-section 3.4); the linear network has the shape of a multigrid cycle (section 3.5) and learns in a tenth of the steps.
+Kaneda et al., A Deep Conjugate Direction Method, arXiv 2205.10763 (architecture as in its official code); the linear
+network, which is ours, has the shape of a multigrid cycle and learns in a tenth of the steps.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class LinearMultigridNet(nn.Module):
     Raises:
         ValueError: If dim is not 2 or 3, or a number is below one.
 
-    Reference: specs/deep_conjugate_direction.md, section 3.5.
+    Reference: ours; compare the linear network of Lan et al., ICML 2024 (arXiv 2310.00177).
     """
 
     def __init__(self, dim: int = 2, channels: int = 8, levels: int = 5, tied: bool = False) -> None:

@@ -94,7 +94,7 @@ class AdaptiveMemoryMuon(MatrixOptimizer):
         memory: float = 4.0,
         weight_decay: float = 0.0,
         polar: PolarMethod = "auto",
-        polar_steps: int = 5,
+        polar_steps: int = 4,
         polar_dtype: PolarDtype = "same",
         scale: Scale = "rms",
         adamw_lr_ratio: float = 1.0,

@@ -185,11 +185,12 @@ class MatrixOptimizer(Optimizer):
         for stage in self.elementwise if elementwise else self.chain:
             update = stage(update, batch)
         lr = batch.group["lr"] * (batch.group["adamw_lr_ratio"] if elementwise else 1.0)
-        for p, part in zip(batch.parameters, update.split(batch.sizes), strict=True):
-            if batch.group["weight_decay"]:
-                p.mul_(1 - lr * batch.group["weight_decay"])
-            p.add_(self._entries(part, p, batch.group), alpha=-lr)
-            self.state[p]["step"] += 1
+        if batch.group["weight_decay"]:
+            torch._foreach_mul_(batch.parameters, 1 - lr * batch.group["weight_decay"])
+        parts = zip(update.split(batch.sizes), batch.parameters, strict=True)
+        torch._foreach_add_(batch.parameters, [self._entries(part, p, batch.group) for part, p in parts], alpha=-lr)
+        for state in batch.states:
+            state["step"] += 1
 
     def _matrices(self, p: Tensor, group: dict[str, Any]) -> Tensor:
         """See the gradient as (B, m, n) in at least float32; entries of complex parameters as pairs of real ones."""
@@ -215,7 +216,7 @@ class MatrixOptimizer(Optimizer):
         for p in found:
             if p.grad.is_sparse:
                 raise ValueError(f"{type(self).__name__} needs dense gradients, got a sparse {tuple(p.shape)}; set sparse=False")
-        sums = torch.stack([p.grad.detach().sum().abs().double() for p in found]).isfinite().tolist() if found else []
+        sums = torch.stack([p.grad.sum() for p in found]).isfinite().tolist() if found else []
         finite = [good or bool(p.grad.isfinite().all()) for p, good in zip(found, sums, strict=True)]  # a sum may overflow
         for p, good in zip(found, finite, strict=True):
             state = self.state[p]
@@ -230,6 +231,6 @@ def _stack(parts: list[Tensor]) -> Tensor:
     """Concatenate batches of matrices in the order in which they are stored, be it transposed."""
     if len(parts) == 1:
         return parts[0]
-    if all(part.ndim == 3 and part.mT.is_contiguous() for part in parts):
+    if not parts[0].is_contiguous() and all(part.ndim == 3 and part.mT.is_contiguous() for part in parts):
         return torch.cat([part.mT for part in parts]).mT
     return torch.cat(parts)

@@ -24,9 +24,10 @@ def unit(x: Tensor, norm: float = 1.0) -> Tensor:
     Returns:
         Same shape and dtype, right for norms whose squares leave the range of the dtype, too.
     """
-    x = unit_entries(x)
-    entries, axes = (torch.view_as_real(x), (-3, -2, -1)) if x.is_complex() else (x, (-2, -1))
-    return scaled(x, norm / nonzero(torch.linalg.vector_norm(entries, dim=axes)[..., None, None]))
+    x = unit_entries(x) if x.dtype in (torch.float64, torch.complex128) else x
+    entries, axes = (torch.view_as_real(x.resolve_conj()), (-3, -2, -1)) if x.is_complex() else (x, (-2, -1))
+    size = torch.linalg.vector_norm(entries, dim=axes, dtype=torch.float64)[..., None, None]  # no square leaves its range
+    return scaled(x, (norm / nonzero(size)).clamp_max(torch.finfo(entries.dtype).max).to(entries.dtype))
 
 
 def unit_entries(matrix: Tensor) -> Tensor:

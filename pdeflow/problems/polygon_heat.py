@@ -1,7 +1,4 @@
-"""Steady heat in random polygons with a random conductivity that lose heat through their edges.
-
-Specification datasets.md, section 6, item 5.
-"""
+"""Steady heat in random polygons with a random conductivity that lose heat through their edges."""
 
 from __future__ import annotations
 

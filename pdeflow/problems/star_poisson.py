@@ -1,6 +1,7 @@
 """Poisson's equation on random star shapes: the geometry itself is the input.
 
-Radius and coefficients as in specification datasets.md, section 6, item 6.
+The shapes are ours; Chebyshev data after Wang et al., Accelerating data generation for neural operators via Krylov subspace
+recycling, ICLR 2024, appendix (Poisson).
 """
 
 from __future__ import annotations

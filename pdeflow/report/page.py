@@ -1,6 +1,6 @@
 """The report page of a run: one HTML file with everything in it, no script and nothing from elsewhere.
 
-Sections as in the report of a run (user experience specification, 3.1); light or dark by the reader's preference.
+Light or dark by the reader's preference.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Build the optimizer and the schedule of a task from settings, inside configure_optimizers.
 
 Lightning's automatic mode hands over nameless parameters and steps per epoch; the named groups of
-pdeflow.tasks.parameter_groups let a matrix-aware optimizer know what each weight is (specification
-orthogonalized_optimizers.md, section 4).
+pdeflow.tasks.parameter_groups let a matrix-aware optimizer know what each weight is.
 """
 
 from __future__ import annotations

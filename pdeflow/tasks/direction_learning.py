@@ -1,7 +1,7 @@
 """Label-free training of what proposes search directions: no data set, no solves.
 
-Kaneda et al., A Deep Conjugate Direction Method, arXiv 2205.10763, section 4 (training without solutions); losses, right-hand
-sides and the selection by iterations as in specs/deep_conjugate_direction.md, sections 2.5, 2.6 and 3.2.
+Kaneda et al., A Deep Conjugate Direction Method, arXiv 2205.10763 (training without solutions); Rudikov et al., Neural operators
+meet conjugate gradients, arXiv 2402.05598 (residuals that the solver meets). The selection by iterations is ours.
 """
 
 from __future__ import annotations

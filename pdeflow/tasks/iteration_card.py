@@ -1,6 +1,6 @@
 """What a trained preconditioner is worth: iterations on unseen systems beside those of classical methods.
 
-Specification deep_conjugate_direction.md, section 3.2 (selection by iterations, not by the loss).
+Weights are selected by such iterations, not by the loss: a small mean loss does not imply convergence.
 """
 
 from __future__ import annotations

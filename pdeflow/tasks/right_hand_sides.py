@@ -1,6 +1,7 @@
 """Right-hand sides to train a direction on, without a data set and without a solve.
 
-Kaneda et al., arXiv 2205.10763, section 4 (Ritz vectors); the others are ours (specs/deep_conjugate_direction.md, section 3.2).
+Kaneda et al., arXiv 2205.10763 (Ritz vectors); Rudikov et al., arXiv 2402.05598 (residuals that the solver meets); the others are
+ours.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ class Ritz(RightHandSides):
         low: Share of the Ritz vectors, from below, that weigh more.
         factor: Standard deviation of their coefficients, those of the others being one.
 
-    Reference: Kaneda et al., arXiv 2205.10763, section 4.1; specs/deep_conjugate_direction.md, section 5.1.
+    Reference: Kaneda et al., arXiv 2205.10763, and its official code.
     """
 
     def __init__(self, count: int = 400, low: float = 0.55, factor: float = 9.0) -> None:

@@ -76,6 +76,8 @@ NETWORK = "model__init_args__network__init_args__"
 CASES = {  # name: (arguments from a dataset folder, exit code, words of the message)
     "missing file": (lambda data: ["solve", "nowhere.mtx"], 2, ["nowhere.mtx", "not found"]),
     "missing dataset": (lambda data: fit_settings("nowhere"), 2, ["nowhere", "pdeflow generate"]),
+    "missing dataset, no --out": (lambda data: fit_settings("nowhere")[:-2], 2, ["nowhere", "pdeflow generate"]),
+    "half an option": (lambda data: [*fit_settings(data), "--trainer.max_epoch=1"], 2, ["unknown option 'trainer.max_epoch'"]),
     "NaN in the data": (with_nan, 4, ["'u'", "not finite", "sample 2"]),
     "more modes than points": (lambda data: fit_settings(data, **{NETWORK + "n_modes": [24, 24]}), 2, ["24", "16"]),
     "channel mismatch": (lambda data: fit_settings(data, **{NETWORK + "in_channels": 3}), 2, ["in_channels"]),
@@ -102,6 +104,7 @@ def test_one_clear_line_and_the_right_exit_code(name, experiment, tmp_path, caps
     shutil.copytree(experiment / "runs" / "tiny" / "latest" / "generate", data)
     with inside(tmp_path):
         arguments = make(data)
+        folders = {path for path in tmp_path.rglob("*") if path.is_dir()}
         before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
         capsys.readouterr()
         found = main(arguments)
@@ -113,6 +116,7 @@ def test_one_clear_line_and_the_right_exit_code(name, experiment, tmp_path, caps
     assert not [word for word in words if word not in error], error
     written = {path.name for path in after if after[path] != before.get(path)}
     assert not written, written
+    assert {path for path in tmp_path.rglob("*") if path.is_dir()} == folders
 
 
 def test_a_tolerance_that_is_not_reached_is_exit_code_3(tmp_path, capsys):

@@ -14,7 +14,7 @@ from tests.data.writing import write
 
 
 def load_flat(path, initial_steps=2, test_share=0.1):
-    """Read a flat file as specification datasets.md, section 4.1 describes it: inputs, targets and points, float32."""
+    """Read a flat file as PDEBench lays it out: inputs, targets and points, float32."""
     assert not path.name.endswith("h5")  # that ending means one group per sample
     with h5py.File(path) as file:
         tensor = np.asarray(file["tensor"], dtype=np.float32)

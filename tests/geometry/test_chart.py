@@ -1,4 +1,4 @@
-"""Charts and what they do to a region (spec geometry, section 2; spec cato, section 6)."""
+"""Charts and what they do to a region."""
 
 import math
 

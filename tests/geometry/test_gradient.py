@@ -1,4 +1,4 @@
-"""Orders and exactness of the gradients on meshes and point clouds (spec geometry, section 7, item 2)."""
+"""Orders and exactness of the gradients on meshes and point clouds."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def test_gradients_converge_at_their_order_up_to_the_boundary(cells, method, low
     assert all(low < rate < high for rate in rates([e[0] for e in errors])), errors
     assert (
         errors[-1][0] < {"avg": 2.3e-3, "wls1": 2.0e-3, "wls2": 3.8e-4}[method]
-    )  # the figures of the specification
+    )  # measured before, plus a twentieth
     if method == "wls2":
         assert (
             rates([errors[0][1], errors[2][1]])[0] > 2 * 1.75

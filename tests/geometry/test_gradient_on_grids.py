@@ -1,4 +1,4 @@
-"""Curvilinear and spectral gradients (spec cato, section 7, item 5; spec geometry, section 7, item 2)."""
+"""Curvilinear and spectral gradients."""
 
 import math
 

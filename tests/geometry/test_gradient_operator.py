@@ -1,4 +1,4 @@
-"""The gather form against its sparse matrices, its transpose, and stacks of it (spec geometry, section 7, items 2, 9)."""
+"""The gather form against its sparse matrices, its transpose, and stacks of it."""
 
 import numpy as np
 import pytest

@@ -31,7 +31,6 @@ def test_one_column_is_cg(system):
 
 @pytest.mark.parametrize("M", ["none", "jacobi"])
 def test_sixteen_columns_need_less_than_half_the_steps_of_one(system, M):
-    """Item (h) of krylov_recycling.md, section 7."""
     B = np.random.default_rng(0).standard_normal((system.n, 16))
     solutions = block_cg(system, B, M=M)
     alone = [solve(system, b, method="cg", preconditioner=M).iterations for b in B.T[:3]]

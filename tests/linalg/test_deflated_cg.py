@@ -30,7 +30,7 @@ def test_without_a_carried_space_it_is_cg(M):
 
 @pytest.mark.parametrize("problem", [SMOOTH, Darcy()], ids=["log-normal", "two-phase"])
 def test_after_ten_systems_it_needs_three_fifths_of_the_steps_of_cg(problem):
-    """Item (g) of krylov_recycling.md, section 7; every residual is the true one."""
+    """Every residual is the true one."""
     recycle, ours, plain = None, [], []
     for index in range(13):
         system = darcy_system(64, index, problem)

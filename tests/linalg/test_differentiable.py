@@ -1,4 +1,4 @@
-"""Gradients through a linear solve (specification linear_solvers.md, section 7, test 7): against finite differences, to second order."""
+"""Gradients through a linear solve: against finite differences, to second order."""
 
 import pytest
 import torch

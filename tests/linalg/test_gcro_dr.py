@@ -1,4 +1,4 @@
-"""GCRO-DR is GMRES where nothing is carried, exact on what is carried, and pays on sequences (krylov_recycling.md, section 7)."""
+"""GCRO-DR is GMRES where nothing is carried, exact on what is carried, and pays on sequences."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Obstacles in a box: what their walls do to the matrix, and a learned cycle that reads them (specification, section 7.2, test 6)."""
+"""Obstacles in a box: what their walls do to the matrix, and a learned cycle that reads them."""
 
 from dataclasses import replace
 

@@ -40,10 +40,10 @@ def fields(*grid):
     return tuple(torch.randn(2, 1, *grid, generator=generator, dtype=torch.float64) for _ in range(2))
 
 
-def patched(distributed):
+def patched(distributed, coarse=False):
     torch.manual_seed(0)
-    inner = TFNO((4, 4), 6, 1, 8, 2, coordinates=False, rank=0.3)
-    network = PatchedNetwork(inner, levels=1, distributed=distributed).double()
+    inner = TFNO((4, 4), 8 if coarse else 6, 1, 8, 2, coordinates=False, rank=0.3)
+    network = PatchedNetwork(inner, levels=1, distributed=distributed, coarse=FNO(**SMALL) if coarse else None).double()
     network.fit_normalizers(*(3 * x + 1 for x in fields(16, 24)))
     return network
 
@@ -60,12 +60,13 @@ def difference(one, other):
 
 def patches_by_ddp():
     a, u = fields(16, 24)
-    for name, distributed, loss in (
-        ("gathered patches, L2", "gather", RelativeL2()),
-        ("gathered patches, H1", "gather", RelativeH1()),
-        ("own tiles", "tiles", DistributedRelativeL2()),
+    for name, distributed, loss, coarse in (
+        ("gathered patches, L2", "gather", RelativeL2(), False),
+        ("gathered patches, H1", "gather", RelativeH1(), True),
+        ("own tiles", "tiles", DistributedRelativeL2(), False),
+        ("own tiles of a coarse prediction", "tiles", DistributedRelativeL2(), True),
     ):
-        alone, together = patched(None), patched(distributed)
+        alone, together = patched(None, coarse), patched(distributed, coarse)
         reference = (RelativeL2() if distributed == "tiles" else loss)(alone(a), u)
         parallel = DistributedDataParallel(together)
         shared = loss(parallel(a), u)

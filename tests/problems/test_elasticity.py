@@ -41,9 +41,7 @@ def distance(traction, sample=0, **settings):
 
 
 def test_at_the_published_load_the_rubber_is_linear_to_a_tenth_of_a_per_cent():
-    assert (
-        1e-5 < distance(100.0, deviation=0.0) < 1.4e-3
-    )  # the mean void; specification geometry.md, section 6.1
+    assert 1e-5 < distance(100.0, deviation=0.0) < 1.4e-3  # the mean void
     # thin ligaments strain more: 0.04 to 0.32 %, in the median 0.13 %, of the first 30 samples on 64 x 8 elements
     assert max(distance(100.0, sample) for sample in range(4)) < 4e-3
 

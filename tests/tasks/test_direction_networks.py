@@ -1,4 +1,4 @@
-"""Trained networks at 64 x 64 (specification deep_conjugate_direction.md, section 7.2): iterations, precision, refusals."""
+"""Trained networks at 64 x 64: iterations, precision, refusals."""
 
 import time
 from importlib.util import find_spec
@@ -19,7 +19,7 @@ from pdeflow.problems import Poisson
 from pdeflow.tasks import DirectionLearning, Manufactured, OnPolicy, Ritz, Spectral
 
 BUDGET = 60.0
-"""CPU seconds in which a network must be worth something (specification, section 7.2)."""
+"""CPU seconds in which a network must be worth something."""
 QUIET = {
     "accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0,
 }  # fmt: skip
@@ -87,7 +87,7 @@ def test_a_trained_cycle_needs_fewer_steps_than_an_untrained_one_and_than_conjug
 
 
 def zero_fill(system):
-    """IC(0) of the specification: no fill, no entry dropped; Jacobi where its package is missing, which is weaker still."""
+    """IC(0): no fill, no entry dropped; Jacobi where its package is missing, which is weaker still."""
     if not find_spec("ilupp"):
         return "jacobi"
     return incomplete_cholesky(system, fill=0, threshold=0.0)

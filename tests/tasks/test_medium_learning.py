@@ -1,4 +1,4 @@
-"""A network that learns one Helmholtz matrix: fewer FGMRES iterations than the exact shifted Laplacian (specification, section 9)."""
+"""A network that learns one Helmholtz matrix: fewer FGMRES iterations than the exact shifted Laplacian."""
 
 import math
 import time

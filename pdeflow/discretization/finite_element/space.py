@@ -1,7 +1,6 @@
 """Continuous piecewise polynomial spaces P1, P2, Q1 and Q2 on a mesh: their matrices, loads, point values and errors.
 
-Ern and Guermond, Theory and Practice of Finite Elements (2004), chapters 1 and 8. The refill follows specs/datasets.md,
-section 6.1.
+Ern and Guermond, Theory and Practice of Finite Elements (2004), chapters 1 and 8.
 """
 
 from __future__ import annotations

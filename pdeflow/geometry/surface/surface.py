@@ -1,6 +1,6 @@
 """Region inside a closed triangle surface, with exact closest points and a sign from the winding number.
 
-Spec: the distance is that to the nearest triangle, the sign is that of ½ − w; w is used for nothing else.
+The distance is that to the nearest triangle, the sign is that of ½ − w; w is used for nothing else.
 """
 
 from __future__ import annotations
