@@ -161,8 +161,8 @@ def main() -> None:
         "# Deep conjugate directions on Poisson's equation", "",
         f"White noise and a constant as right-hand sides, seconds are their mean; relative residual verified in float64; "
         f"one thread of a shared machine, {platform.machine()}, torch {torch.__version__}. Networks were trained at 32³ (tied weights and V-cycle: on 16³ too) or 64² "
-        "(those two: on 32² too) and applied unchanged, with the window of 2 (linear) or 10 (nonlinear) and the guard \"switch\". PETSc is left out: it has no "
-        "wheel for pip. Regenerate with `python benchmarks/deep_conjugate_directions.py --train`, then without the option.", "",
+        "(those two: on 32² too) and applied unchanged, with the window of 2 (linear) or 10 (nonlinear) and the guard \"switch\". PETSc's preconditioners "
+        "on the same matrices in space: petsc_peers.md. Regenerate with `python benchmarks/deep_conjugate_directions.py --train`, then without the option.", "",
         "| grid | method | noise: iterations to 1e-4 / 1e-6 | constant: the same | set-up ms | solve ms | verified | guard |", "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     rows, notes = [], []

@@ -255,13 +255,15 @@ def read_system(settings: Any) -> tuple[Any, str]:
 
 def choose_preconditioner(name: str, system: Any) -> Any:
     """Return a name that linalg knows, or the trained network of RUN[/STAGE], if it was trained for such a system."""
-    if name in ("auto", "none", "jacobi", "ilu", "ic", "amg", "amg:sa", "amg:rs"):
+    from pdeflow.linalg.preconditioners import is_name
+
+    if name == "auto" or is_name(name):
         return name
     if name == "direct":
         return "none"
     if not Path(name).exists():
         raise UsageError(
-            f"--preconditioner {name!r} is neither auto, none, jacobi, ilu, ic, amg, direct nor a run folder"
+            f"--preconditioner {name!r} is neither auto, none, jacobi, ilu, ic, amg, petsc:TYPE, direct nor a run folder"
         )
     from pdeflow.run_folder import load
     from pdeflow.run_folder.family import check_family

@@ -105,6 +105,7 @@ def default_entries(system: LinearSystem) -> list[Entry]:
         multigrid = [
             Entry("CG + AMG (Ruge-Stüben)", "cg", "amg:rs"),
             Entry("CG + AMG (aggregation)", "cg", "amg:sa"),
+            *([Entry("CG + PETSc's AMG (aggregation)", "cg", "petsc:gamg")] if find_spec("petsc4py") else []),
         ]
         return [Entry("CG", "cg"), Entry("CG + Jacobi", "cg", "jacobi"), *factor, *multigrid, *direct]
     iterative = [Entry("GMRES", "fgmres"), Entry("GMRES + ILU", "fgmres", "ilu")]

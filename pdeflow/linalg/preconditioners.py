@@ -17,9 +17,11 @@ import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 
 from pdeflow.errors import UsageError
+from pdeflow.linalg import petsc
 from pdeflow.linalg.system import LinearSystem
 
 NAMES = ("none", "jacobi", "ilu", "ic", "amg", "amg:rs", "amg:sa")
+"""Beside them "petsc:TYPE", where petsc4py is installed."""
 PROBE_TOLERANCE = 1e-6
 """Relative defect below which a probed M counts as linear and symmetric; a float32 network stays below it."""
 
@@ -180,11 +182,16 @@ def _same_random_numbers() -> Iterator[None]:
         np.random.set_state(state)  # noqa: NPY002
 
 
+def is_name(name: str) -> bool:
+    """Whether a name is of NAMES or begins with "petsc:"."""
+    return name in NAMES or name.startswith(petsc.PREFIX)
+
+
 def build(spec: Any, system: LinearSystem) -> Preconditioner:
     """Make a preconditioner from what a user may pass.
 
     Args:
-        spec: None, a name of NAMES, an object with `setup(system)`, or an object with `@` (its missing flags are probed).
+        spec: None, a name of NAMES, "petsc:TYPE", an object with `setup(system)`, or an object with `@` (its missing flags are probed).
         system: The system.
 
     Returns:
@@ -193,11 +200,11 @@ def build(spec: Any, system: LinearSystem) -> Preconditioner:
     Raises:
         UsageError: If the name is unknown, the object has neither `setup` nor `@`, or its shape differs.
     """
-    if spec is None or isinstance(spec, str):
+    if spec is None or (isinstance(spec, str) and not spec.startswith(petsc.PREFIX)):
         return _by_name(spec or "none", system)
     if isinstance(spec, Preconditioner):
         return spec
-    M = _set_up(spec, system)
+    M = petsc.PetscPreconditioner(system, spec.removeprefix(petsc.PREFIX)) if isinstance(spec, str) else _set_up(spec, system)
     if not hasattr(M, "__matmul__"):
         raise UsageError(
             f"preconditioner {type(spec).__name__} has neither setup(system) nor @; pass M with M @ r ≈ A⁻¹ r"
@@ -210,7 +217,7 @@ def build(spec: Any, system: LinearSystem) -> Preconditioner:
     if flags["linear"] is None or (None in flags.values() and not refused):
         found = probe(Preconditioner("", apply, system.A.shape), system)
         flags = {name: found[name] if value is None else value for name, value in flags.items()}
-    name = getattr(M, "name", type(spec).__name__)
+    name = spec if isinstance(spec, str) else getattr(M, "name", type(spec).__name__)
     return Preconditioner(name, apply, system.A.shape, **flags)
 
 
@@ -250,7 +257,7 @@ def _by_name(name: str, system: LinearSystem) -> Preconditioner:
     }
     if name not in makers:
         raise UsageError(
-            f"preconditioner {name!r} is unknown; use one of {', '.join(NAMES)}, or an object with @"
+            f"preconditioner {name!r} is unknown; use one of {', '.join(NAMES)}, petsc:TYPE, or an object with @"
         )
     return makers[name]()
 

@@ -18,7 +18,7 @@ from pdeflow.linalg.direct import estimate_cost, factorize
 from pdeflow.linalg.iteration import Callback, Limits, Outcome
 from pdeflow.linalg.krylov_methods import RECYCLING, run_krylov
 from pdeflow.linalg.nullspace import check_nullspace, unreachable_part
-from pdeflow.linalg.preconditioners import NAMES, Preconditioner, build
+from pdeflow.linalg.preconditioners import NAMES, Preconditioner, build, is_name
 from pdeflow.linalg.recycle_space import RecycleSpace, checked
 from pdeflow.linalg.solution import Reason, Solution, verify
 from pdeflow.linalg.system import LinearSystem, as_basis, as_vector, linear_system
@@ -42,7 +42,7 @@ def solve(
         A: LinearSystem, or square matrix: sparse, dense or LinearOperator, shape (n, n).
         b: Right-hand side, shape (n,); None where A is a LinearSystem, else A times ones.
         method: "auto" finds what suits the matrix; or one of METHODS.
-        preconditioner: "auto", none, jacobi, ilu, ic, amg, an object with `setup(system)` (a trained network), or one with @.
+        preconditioner: "auto", none, jacobi, ilu, ic, amg, petsc:TYPE, an object with `setup(system)` (a trained network), or one with @.
         x0: Initial guess, shape (n,).
         rtol: Tolerance on ||b - A x|| / ||b||.
         atol: Absolute tolerance.
@@ -274,9 +274,9 @@ def _check_method(system: LinearSystem, method: str, preconditioner: Any, recycl
     checked(recycle, system.n, system.dtype, system.layout)
     if recycle is not None and method not in RECYCLING:
         raise UsageError(f"recycle is for {' and '.join(RECYCLING)}, not for method={method!r}")
-    if isinstance(preconditioner, str) and preconditioner not in ("auto", *NAMES):
+    if isinstance(preconditioner, str) and not (preconditioner == "auto" or is_name(preconditioner)):
         raise UsageError(
-            f"preconditioner {preconditioner!r} is unknown; use auto, {', '.join(NAMES)}, or an object with @"
+            f"preconditioner {preconditioner!r} is unknown; use auto, {', '.join(NAMES)}, petsc:TYPE, or an object with @"
         )
     if method == "minres" and np.issubdtype(system.dtype, np.complexfloating):
         raise UsageError(f"minres is for real systems, this one is {system.dtype}; use method='fgmres'")

@@ -168,7 +168,7 @@ def linear_system(A: Any, b: Any = None, nullspace: Any = None) -> LinearSystem:
     """Build a system from a raw matrix: promote integers, convert to CSR and detect the structure of A.
 
     Args:
-        A: Square sparse matrix, dense array or LinearOperator.
+        A: Square sparse matrix, dense array, LinearOperator, or assembled matrix of petsc4py.
         b: Right-hand side, shape (n,) or (n, 1); None means A times ones, or times 0 … 1 where A maps ones to zero.
         nullspace: Basis (n,) or (n, k), "constant", or None to detect the constant vector.
 
@@ -178,6 +178,9 @@ def linear_system(A: Any, b: Any = None, nullspace: Any = None) -> LinearSystem:
     Raises:
         UsageError: If A or b cannot be used.
     """
+    if hasattr(A, "getValuesCSR"):  # of petsc4py
+        pointers, columns, values = A.getValuesCSR()
+        A = sp.csr_array((values, columns, pointers), shape=A.getSize())
     if not isinstance(A, LinearOperator):
         A = sp.csr_array(A) if not sp.issparse(A) or not isinstance(A, sp.sparray) else A.tocsr()
         if A.dtype.kind in "iub" or A.dtype == np.float16:
