@@ -126,7 +126,7 @@ def augment_dataset(rest: list[str]) -> int:
         raise UsageError(f"expected --out DIR; {USAGE}")
     config, _ = experiment.settings(files, "generate")
     if count is not None:
-        config = {**config, "count": generate.split_count(count)}
+        config = {**config, "count": generate.parsed_count(count)}
     rest = [
         f"--seed_everything{word.removeprefix('--seed')}" if word.split("=")[0] == "--seed" else word
         for word in rest

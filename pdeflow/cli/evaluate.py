@@ -170,10 +170,11 @@ def draw(
     )  # fmt: skip
 
     pictures = [plot_error_distribution(figures / "error_distribution.png", values["rel_l2"])]
-    if a.ndim != 4:
+    if a.ndim != 4:  # fields in the plane are drawn
         return pictures
+    extent: Any = tuple(end for ends in dataset.grid.bounds for end in ends)
     inputs, target, guess = a[:, 0].numpy(), u[:, 0].numpy(), prediction[:, 0].numpy()
-    pictures.append(plot_predictions(figures / "predictions.png", inputs, target, guess, values["rel_l2"]))
+    pictures.append(plot_predictions(figures / "predictions.png", inputs, target, guess, values["rel_l2"], extent))
     pictures.append(plot_spectrum(figures / "spectrum.png", target, guess))
     if "effectivity" in values:
         pictures.append(
@@ -184,7 +185,7 @@ def draw(
         error = (guess - target)[worst]
         path = figures / "error_estimate.png"
         pictures.append(
-            plot_error_estimate_fields(path, error, estimate[0, 0].numpy(), values["effectivity"][worst])
+            plot_error_estimate_fields(path, error, estimate[0, 0].numpy(), values["effectivity"][worst], extent)
         )
     return pictures
 

@@ -74,7 +74,7 @@ def main(argv: list[str], command: str = "generate") -> int:
         return OK
     config = experiment.one_resolution(experiment.settings(files, "generate")[0], rest)
     if single is not None:
-        config = {**config, "count": split_count(single)}
+        config = {**config, "count": parsed_count(single)}
     if not files and "--verify=true" in rest and not any(w.startswith("--problem") for w in rest):
         return verify_dataset(only_out(rest))
     if not config and "--resume=true" in rest and not any(w.startswith("--problem") for w in rest):
@@ -162,8 +162,8 @@ def as_text(config: dict[str, Any]) -> list[str]:
     return [f"--config={yaml.safe_dump(config, sort_keys=False)}"] if config else []
 
 
-def split_count(text: str) -> dict[str, int]:
-    """Split a total number of samples 80 : 10 : 10.
+def parsed_count(text: str) -> dict[str, int]:
+    """Read a total number of samples and split it.
 
     Args:
         text: Whole number.
@@ -178,9 +178,9 @@ def split_count(text: str) -> dict[str, int]:
         raise UsageError(
             f"--count must be a positive whole number (or count: {{train: …}} in the file), got {text!r}"
         )
-    total = int(text)
-    tenth = total // 10
-    return {"train": total - 2 * tenth, "valid": tenth, "test": tenth} if tenth else {"train": total}
+    from pdeflow.generation.recipe import split_count
+
+    return split_count(int(text))
 
 
 def generate_dataset(settings: Any, quiet: bool) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def read_manifest(root: str | Path) -> dict[str, Any]:
     """
     path = Path(root) / "manifest.json"
     if not path.is_file():
-        hint = "create it with: pdeflow generate -c configs/generate/darcy.yaml"
+        hint = "create it with: pdeflow generate -c SETTINGS, such as configs/generate/darcy.yaml,"
         if (Path(root) / "plan.json").is_file():
             hint = "finish it with: pdeflow generate --resume"
         raise UsageError(f"dataset {root} not found (no manifest.json); {hint} --out {root}")

@@ -37,7 +37,7 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM
 
 
 def generate(
-    problem: Problem, out: str | Path, *, count: Mapping[str, int], grid: Sequence[int] | None = None,
+    problem: Problem, out: str | Path, *, count: Mapping[str, int] | int, grid: Sequence[int] | None = None,
     h: float | None = None, seed: int = 0, method: str = "auto", rtol: float | None = None, chain_length: int = 128,
     order: str = "none", workers: int = 1, resume: bool = False, shard: str | None = None, scheduler: str | None = None,
     name: str | None = None, progress: Callable[[Progress], None] | None = None,
@@ -47,7 +47,7 @@ def generate(
     Args:
         problem: What to sample and solve.
         out: Folder of the dataset.
-        count: Samples by split: train, valid, test.
+        count: Samples by split: train, valid, test; or of all three, shared 80 : 10 : 10.
         grid: Cells per axis; with neither grid nor h, the problem's own resolution.
         h: Mesh size in length units, for problems on meshes.
         seed: Root seed; sample i depends on (seed, i) only.

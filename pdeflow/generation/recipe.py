@@ -107,7 +107,7 @@ class Recipe:
 
     @classmethod
     def of(
-        cls, problem: Problem, name: str | None, count: Mapping[str, int], grid: Sequence[int] | None, *,
+        cls, problem: Problem, name: str | None, count: Mapping[str, int] | int, grid: Sequence[int] | None, *,
         h: float | None = None, **others: Any,
     ) -> Recipe:  # fmt: skip
         """Build a recipe from a problem object.
@@ -115,7 +115,7 @@ class Recipe:
         Args:
             problem: The problem.
             name: Name of the dataset; by default the problem's class in lower case.
-            count: Samples by split.
+            count: Samples by split, or of all splits.
             grid: Cells per axis; where h is None as well, the problem's own resolution is used.
             h: Mesh size, in length units.
             **others: The remaining fields.
@@ -130,7 +130,7 @@ class Recipe:
         if grid is None and h is None:
             grid, h = (problem.resolution, None) if isinstance(problem.resolution, tuple) else (None, problem.resolution)
         cells = None if grid is None else tuple(grid)
-        recipe = cls(problem.settings(), title, dict(count), cells, h=h, **others)
+        recipe = cls(problem.settings(), title, split_count(count) if isinstance(count, int) else dict(count), cells, h=h, **others)
         try:
             instance = problem.sample(seeds.generator(recipe.seed, seeds.INPUTS, 0))
             problem.layout(instance, recipe.resolution)
@@ -180,3 +180,16 @@ def parse_share(text: str) -> tuple[int, int]:
     if not (number.isdigit() and total.isdigit() and 1 <= int(number) <= int(total)):
         raise UsageError(f"--shard must be i/n with 1 <= i <= n, got {text!r}")
     return int(number) - 1, int(total)
+
+
+def split_count(total: int) -> dict[str, int]:
+    """Split a number of samples 80 : 10 : 10, as long as there are ten; fewer are for training.
+
+    Args:
+        total: Of all splits.
+
+    Returns:
+        Samples by split.
+    """
+    tenth = total // 10
+    return {"train": total - 2 * tenth, "valid": tenth, "test": tenth} if tenth else {"train": total}

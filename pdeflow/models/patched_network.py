@@ -89,9 +89,13 @@ class PatchedNetwork(nn.Module):
             ValueError: If an axis is not divisible by 2^levels, a network takes other channels, its own check fails on the
                 patches or blocks, or the processes cannot share them.
         """
-        patch = self.patches.patch_shape(shape)
-        getattr(self.network, "check_grid", lambda shape: None)(patch)
-        getattr(self.coarse, "check_grid", lambda shape: None)(tuple(n // self.patches.per_axis for n in shape))
+        blocks = tuple(n // self.patches.per_axis for n in shape)
+        for name, network, points in (("inner", self.network, self.patches.patch_shape(shape)), ("coarse", self.coarse, blocks)):
+            try:
+                getattr(network, "check_grid", lambda shape: None)(points)
+            except ValueError as error:
+                inputs = "patches" if name == "inner" else "means"
+                raise ValueError(f"the {name} network, whose {inputs} of {tuple(shape)} have {points} points: {error}") from error
         self._check_channels(len(shape))
         self._share(len(shape))
 

@@ -6,6 +6,7 @@ Computer Graphics, 2nd ed. (2015), chapter 5; such are the systems of Kaneda et 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
@@ -62,26 +63,29 @@ class PlumePressure(Problem):
 
     inputs: ClassVar[tuple[str, ...]] = ("mask", "f")
     outputs: ClassVar[tuple[str, ...]] = ("p",)
-    equation: ClassVar[str] = "-laplace(p) = -div(w) around obstacles, p = 0 on open sides, (w - grad p).n = 0 on the others; w a plume"
+    equation: ClassVar[str] = (
+        "-laplace(p) = -div(w) around obstacles, p = 0 on open sides, (w - grad p).n = 0 on the others and on obstacles, or p = 0 on cold ones; w a plume"
+    )
     resolution: ClassVar[Resolution] = (32, 32)
 
     def __post_init__(self) -> None:
         for name in ("centre", "open_sides"):  # lists, where they come from a file
             object.__setattr__(self, name, getattr(self, name) and tuple(getattr(self, name)))
-        numbers = (self.dim in (2, 3), self.balls >= 0, 0 < self.radius < 0.5 - CLEARANCE, self.puffs >= 1, self.width > 0)
-        if not all(numbers):
-            raise UsageError(
-                f"PlumePressure needs dim 2 or 3, balls >= 0, 0 < radius < {0.5 - CLEARANCE}, puffs >= 1 and width > 0, got {self.dim}, "
-                f"{self.balls}, {self.radius}, {self.puffs} and {self.width}"
-            )
+        for name, wanted, fits in (
+            ("dim", "2 or 3", self.dim in (2, 3)), ("balls", "0 or more", self.balls >= 0), ("puffs", "1 or more", self.puffs >= 1),
+            ("radius", f"between 0 and {0.5 - CLEARANCE}", 0 < self.radius < 0.5 - CLEARANCE), ("width", "positive", self.width > 0),
+            ("wander", "0 or more", self.wander >= 0),
+        ):  # fmt: skip
+            if not fits:
+                raise UsageError(f"{name} of PlumePressure must be {wanted}, got {getattr(self, name)}")
         if self.centre is not None and (self.balls != 1 or len(self.centre) != self.dim):
             raise UsageError(f"centre places one ball by {self.dim} coordinates, got {self.centre} for {self.balls} balls; leave it out to draw them")
         if self.wall not in ("neumann", "dirichlet"):
             raise UsageError(f"wall must be 'neumann' or 'dirichlet', got {self.wall!r}")
-        if not self.open_sides or not set(self.open_sides) <= set(self.domain.tags):
-            raise UsageError(
-                f"open_sides must name at least one of {', '.join(self.domain.tags)}, where p = 0 fixes its constant, got {self.open_sides}"
-            )
+        if not self.open_sides:
+            raise UsageError(f"open_sides must name at least one of {', '.join(self.domain.tags)}: p = 0 there fixes its constant")
+        if unknown := set(self.open_sides) - set(self.domain.tags):
+            raise UsageError(f"open_sides has no {', '.join(sorted(unknown))}; the sides are {', '.join(self.domain.tags)}, axis 1 points up")
         if self.dim == 3:
             object.__setattr__(self, "resolution", (16, 16, 16))
 
@@ -149,10 +153,16 @@ class PlumePressure(Problem):
             Symmetric positive definite system, whose b adds up to the flux of w into the box through its open sides.
 
         Raises:
-            UsageError: If the layout is no such grid of this dimension, or obstacles leave no cell.
+            UsageError: If the layout is no such grid of this dimension, a ball can fall between its cell centres, or obstacles leave no
+                cell.
         """
         if not isinstance(layout, Grid) or layout.ndim != self.dim or layout.location != "cell":
             raise UsageError(f"PlumePressure needs a cell-centred {self.dim}-D grid, e.g. Problem.grid({self.cells}), got {layout!r:.80}")
+        reach = 0.5 * math.hypot(*layout.spacing())  # of the cell centre that is next to any point
+        if type(self).obstacle is PlumePressure.obstacle and self.balls and self.radius < reach:
+            raise UsageError(
+                f"balls of radius {self.radius} can fall between the cell centres of {layout.shape}; take a finer grid or radius {reach:.3g} or more"
+            )
         one = torch.ones(layout.shape, dtype=torch.float64)
         return obstacle_system(layout, one, instance.fields["f"].on(layout), self.obstacles(instance, layout))
 

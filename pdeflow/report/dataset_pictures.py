@@ -105,7 +105,16 @@ def _plot_grid(path: Path, shard: Shard) -> Path:
     fields = {name: list(values[:SAMPLES]) for name, values in shard.fields.items()}
     (low_x, high_x), (low_y, high_y) = shard.grid.bounds[:2]
     box = np.array([[low_x, low_y], [high_x, high_y]])
-    return _table(path, shard, fields, draw, box)
+    return _table(path, shard, fields, draw, box, _where_cut(shard))
+
+
+def _where_cut(shard: Shard) -> str:
+    """Say which slice of a field in three dimensions is shown; nothing in two."""
+    if shard.grid.ndim < 3:
+        return ""
+    (low, high), n = shard.grid.bounds[2], shard.grid.shape[2]
+    step = (high - low) / (n if shard.grid.location == "cell" or shard.grid.periodic[2] else n - 1)
+    return f"cut at x2 = {low + (n // 2 + 0.5 * (shard.grid.location == 'cell')) * step:.3g}"
 
 
 def _slice(values: np.ndarray) -> np.ndarray:
@@ -137,7 +146,7 @@ def _plot_on_meshes(path: Path, shard: MeshShard) -> Path:
 
 
 def _table(
-    path: Path, shard: Shard | MeshShard, fields: dict[str, list[np.ndarray]], draw: Draw, around: np.ndarray
+    path: Path, shard: Shard | MeshShard, fields: dict[str, list[np.ndarray]], draw: Draw, around: np.ndarray, title: str = ""
 ) -> Path:
     """Draw panels, rows of fields and columns of samples, one colour scale per field."""
     count, wide = len(next(iter(fields.values()))), proportion(around) > WIDE
@@ -147,6 +156,8 @@ def _table(
     else:
         figure = new_figure(2.0 * count + 1.2, (2.0 / max(proportion(around), 0.4) + 0.35) * len(fields) + 0.2)
         panels = figure.subplots(len(fields), count, squeeze=False)
+    if title:
+        figure.suptitle(title, fontsize=10)
     rows: list[tuple[object, ...]] = []
     for line, (name, values) in zip(panels, fields.items(), strict=True):
         span = limits(*values)

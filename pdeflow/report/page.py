@@ -39,7 +39,7 @@ OF_DATA = 2
 """Sections, the first ones, that a dataset has."""
 SENTENCES = {
     "green": "Everything checked holds.",
-    "amber": "Usable, with points worth knowing.",
+    "amber": "Nothing failed; read the points in amber.",
     "red": "Something does not hold.",
 }
 PAGE = """<!DOCTYPE html>

@@ -244,7 +244,8 @@ def accuracy_findings(summary: Row | None) -> list[Finding]:
         summary: ``evaluate/summary.json`` with metrics; None where the stage has not run.
 
     Returns:
-        One finding: red where the mean is no better than zero, amber where the worst sample is not.
+        One finding: red where the mean is no better than zero or above 60 %, amber where the worst sample is no better than zero or
+        the mean above 20 %.
     """
     error = ((summary or {}).get("metrics") or {}).get("rel_l2") or {}
     if error.get("mean") is None:
@@ -252,6 +253,8 @@ def accuracy_findings(summary: Row | None) -> list[Finding]:
     mean, worst = float(error["mean"]), float(error.get("worst") or error["mean"])
     if not mean < 1:  # not a number counts as no better
         colour, end = "red", ", which is no better than predicting zero."
+    elif not mean < 0.6:
+        colour, end = "red", ": that is no surrogate."
     elif not worst < 1:
         colour, end = "amber", "; the worst sample is no better than predicting zero."
     elif not mean < 0.2:

@@ -21,6 +21,17 @@ from pdeflow.tasks.optimizer_protocol import check_protocol, needs_residuals
 from pdeflow.tasks.parameter_groups import parameter_groups
 
 
+def epoch_steps(trainer: Trainer | None, steps: int) -> int:
+    """Return the steps of an epoch of data that are drawn without end, so that a training shorter than one is validated, too.
+
+    Args:
+        trainer: With or without max_steps.
+        steps: Steps between validations.
+    """
+    longest = getattr(trainer, "max_steps", -1)
+    return min(steps, longest) if longest > 0 else steps
+
+
 def configure(network: nn.Module, optimizer: Any, lr_scheduler: Any, trainer: Trainer) -> dict[str, Any]:
     """Build what LightningModule.configure_optimizers returns.
 

@@ -22,7 +22,7 @@ from pdeflow.linalg import LinearSystem, operators
 from pdeflow.linalg.obstacles import Obstacles, obstacle_faces
 from pdeflow.losses.direction import DirectionLoss, LogEnergy
 from pdeflow.problems import Elliptic, Instance, PlumePressure, Problem
-from pdeflow.tasks.configure import configure
+from pdeflow.tasks.configure import configure, epoch_steps
 from pdeflow.tasks.iteration_card import classical_counts, interpolated_iterations
 from pdeflow.tasks.right_hand_sides import Batch, OnPolicy, RightHandSides
 
@@ -106,10 +106,15 @@ class DirectionLearning(LightningModule):
                 f"{type(self.network).__name__} proposes no directions (it lacks {', '.join(missing)}); use LearnedVCycle, "
                 "DirectionNet or LinearMultigridNet of pdeflow.models"
             )
-        if not isinstance(self.problem, Elliptic | PlumePressure) or self.problem.domain.dim != self.network.dim:
+        if not isinstance(self.problem, Elliptic | PlumePressure):
             raise UsageError(
-                f"{type(self.network).__name__} needs a problem -div(a grad u) = f in {self.network.dim}-D, got {self.problem!r}; "
+                f"{type(self.network).__name__} needs a problem -div(a grad u) = f, got {self.problem!r}; "
                 "set `problem`, e.g. class_path: pdeflow.problems.Darcy"
+            )
+        if self.problem.domain.dim != self.network.dim:
+            raise UsageError(
+                f"{type(self.network).__name__} has dim={self.network.dim}, but {type(self.problem).__name__} lives in "
+                f"{self.problem.domain.dim}-D; set the network's dim (and grids of as many axes), or another problem"
             )
         if isinstance(self.problem, PlumePressure) and not getattr(self.network, "reads_coefficient", False):
             raise UsageError(f"{type(self.network).__name__} does not see the obstacles of {type(self.problem).__name__}; use LearnedVCycle")
@@ -124,8 +129,8 @@ class DirectionLearning(LightningModule):
                 raise UsageError(f"DirectionLearning cannot use the grid {shape}: {error}") from error
 
     def train_dataloader(self) -> list[int]:
-        """Return as many place-holders as an epoch has steps: the step's number is its data."""
-        return list(range(self.steps_per_epoch))
+        """Return as many place-holders as an epoch has steps: the step's number is its data. A shorter training is one epoch."""
+        return list(range(epoch_steps(self._trainer, self.steps_per_epoch)))
 
     def val_dataloader(self) -> list[int]:
         """Return the numbers of the validation coefficients."""

@@ -19,7 +19,7 @@ from pdeflow.errors import UsageError
 from pdeflow.linalg import LinearSystem, solve
 from pdeflow.models.medium_net import MediumNet
 from pdeflow.problems import Problem
-from pdeflow.tasks.configure import configure
+from pdeflow.tasks.configure import configure, epoch_steps
 
 ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 1e-2}}
 ONE_CYCLE = {"class_path": "pdeflow.optim.WarmupCosine", "init_args": {"warmup": 0.2, "final": 0.01}}
@@ -86,8 +86,8 @@ class MediumLearning(LightningModule):
         self.matrix = torch.sparse_coo_tensor(places, values, entries.shape, check_invariants=True).coalesce()
 
     def train_dataloader(self) -> list[int]:
-        """Return as many place-holders as an epoch has steps: the step's number is its data."""
-        return list(range(self.steps_per_epoch))
+        """Return as many place-holders as an epoch has steps: the step's number is its data. A shorter training is one epoch."""
+        return list(range(epoch_steps(self._trainer, self.steps_per_epoch)))
 
     def val_dataloader(self) -> list[int]:
         """Return one place-holder."""

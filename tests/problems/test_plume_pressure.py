@@ -267,9 +267,9 @@ def test_a_pocket_without_a_way_out_counts_as_solid():
     ("settings", "message"),
     [
         ({"open_sides": ()}, "open_sides must name at least one of x0-, x0\\+, x1-, x1\\+"),
-        ({"open_sides": ("x2+",)}, "where p = 0 fixes its constant, got"),
-        ({"dim": 4}, "dim 2 or 3"),
-        ({"radius": 0.5}, "0 < radius < 0.45"),
+        ({"open_sides": ("x2+",)}, "open_sides has no x2\\+; the sides are x0-"),
+        ({"dim": 4}, "dim of PlumePressure must be 2 or 3, got 4"),
+        ({"radius": 0.5}, "radius of PlumePressure must be between 0 and 0.45, got 0.5"),
         ({"centre": (0.5, 0.5, 0.5)}, "one ball by 2 coordinates"),
         ({"centre": (0.5, 0.5), "balls": 2}, "leave it out to draw them"),
         ({"wall": "sticky"}, "'neumann' or 'dirichlet', got 'sticky'"),
@@ -288,6 +288,8 @@ def test_layouts_that_do_not_fit_are_refused():
             problem.system(instance, layout)
     with pytest.raises(UsageError, match="cells per axis"):
         problem.layout(instance, 0.1)
+    with pytest.raises(UsageError, match="between the cell centres"):
+        drawn(problem, 4)
     covered = PlumePressure(radius=0.44, balls=1, centre=(0.5, 0.5))
     with pytest.raises(UsageError, match="leave no cell"):
         covered.system(covered.sample(seeds.generator(0, seeds.INPUTS, 0)), covered.grid((2, 2)))

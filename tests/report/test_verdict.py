@@ -84,7 +84,7 @@ def test_trust_needs_nine_samples_in_ten_within_the_band(share, colour):
 
 @pytest.mark.parametrize(
     ("mean", "worst", "colour"),
-    [(0.02, 0.1, "green"), (0.5, 1.2, "amber"), (1.0, 2.0, "red"), (float("nan"), float("nan"), "red")],
+    [(0.02, 0.1, "green"), (0.5, 1.2, "amber"), (0.3, 0.9, "amber"), (0.7, 0.9, "red"), (1.0, 2.0, "red"), (float("nan"), float("nan"), "red")],
 )
 def test_accuracy_is_measured_against_predicting_zero(mean, worst, colour):
     assert accuracy_findings({"metrics": {"rel_l2": {"mean": mean, "worst": worst}}})[0].colour == colour

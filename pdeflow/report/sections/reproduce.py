@@ -38,7 +38,8 @@ def reproduce(run: RunFiles) -> str:
         parts.append(note("No settings were stored with the run (config.yaml)."))
     else:
         command = "pdeflow fit -c fit/config.yaml" if trained_alone else "pdeflow run config.yaml"
-        parts.append(paragraph(f"{command}, in the run folder, makes the run again."))
+        place = "a relative path of the dataset is that of the folder in which the run was started"
+        parts.append(paragraph(f"{command}, in the run folder, makes the run again; {place}."))
         parts.append(folded(f"{stage}config.yaml", config))
     return "".join(parts)
 
