@@ -51,7 +51,7 @@ PATCHED: dict[str, tuple[int, bool, dict[str, Any]]] = {
     "views only, 12 modes, padding 1/16, cropped": (12, False, {"boundary": "symmetric", "padding": 1 / 16}),
 }
 """Modes of the inner network, whether a coarse one predicts first, how the field is cut; levels 1, so four patches, if not said."""
-LONG = ("whole field", "coarse network, 16 modes", "views only, 24 modes")
+LONG = ("whole field", "coarse network, 16 modes")
 """What is measured on grids of 128² and more, a quarter of an hour each."""
 
 
