@@ -3,7 +3,7 @@
 256 training and 64 test samples, width 24, Tucker rank 0.1, Muon, one seed. The seam ratio is that of the predictions over that of
 the solutions. Activations are what a forward pass of one input (a field, a patch, the coarse network's means) keeps for the backward
 pass; the step's memory is what a process of its own adds at most for a forward and backward pass of one sample, patches taken one by
-one. Prints a line per variant, and with --write the table of benchmarks/results.
+one.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def main() -> None:
         tables += [f"## {cells}²", "", *(f"| {' | '.join(line)} |" for line in lines), ""]
     if options.write:
         about = f"{options.epochs} epochs, one seed, {platform.machine()}, one thread, torch {torch.__version__}"
-        title = ["# Multi-grid patches against the whole field", "", f"{__doc__.split(chr(10) * 2)[1]} {about}.", ""]
+        title = ["# Multi-grid patches against the whole field", "", f"{' '.join(__doc__.split(chr(10) * 2)[1].split())} {about}.", ""]
         RESULT.write_text("\n".join([*title, *tables]), encoding="utf-8")
 
 
