@@ -5,10 +5,12 @@ Only the standard library is imported here, so that help and typing errors answe
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pdeflow.cli.exit_codes import INTERRUPTED, OK, USAGE
@@ -79,7 +81,8 @@ def call(command: str, rest: list[str]) -> int:
         )  # a settings file may name classes of modules in this folder, as with python -m
     try:
         module = "trained_commands" if command in ("validate", "test", "predict") else command
-        return int(importlib.import_module(f"pdeflow.cli.{module}").main(rest, command))
+        with contextlib.nullcontext() if debug else short_warnings(command):
+            return int(importlib.import_module(f"pdeflow.cli.{module}").main(rest, command))
     except KeyboardInterrupt:
         return complain(command, "interrupted; finished files are kept", INTERRUPTED)
     except BrokenPipeError:
@@ -90,6 +93,24 @@ def call(command: str, rest: list[str]) -> int:
         from pdeflow.cli.messages import exit_code, one_line
 
         return complain(command, one_line(error), exit_code(error))
+
+
+@contextlib.contextmanager
+def short_warnings(command: str) -> Iterator[None]:
+    """Show a warning as one line of the command, without the line of code that gave it.
+
+    Args:
+        command: Name of the command.
+
+    Yields:
+        Nothing.
+    """
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"{command}: warning: {message}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def overview() -> str:

@@ -3,11 +3,12 @@
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
-from pdeflow.cli.main import COMMANDS, main
+from pdeflow.cli.main import COMMANDS, main, short_warnings
 
 HEAVY = ("torch", "numpy", "scipy", "lightning", "jsonargparse", "yaml", "h5py", "matplotlib", "rich")
 HELP = Path(__file__).parents[2] / "pdeflow" / "cli" / "help"
@@ -55,3 +56,11 @@ def test_doctor_tests_the_installation(capsys):
     assert "self-test   cg + amg:rs: converged" in text
     for name in ("meshio", "gmsh", "igl", "warp", "kvxopt"):
         assert re.search(rf"^optional    {name}: (\d\S*|not installed \(pip install '.+'\)); \w", text, re.M)
+
+
+def test_a_warning_is_one_line_of_the_command_and_only_while_it_runs():
+    before = warnings.formatwarning
+    with pytest.raises(KeyError), short_warnings("evaluate"):
+        assert warnings.formatwarning("inputs leave the range", UserWarning, "file.py", 3) == "evaluate: warning: inputs leave the range\n"
+        raise KeyError
+    assert warnings.formatwarning is before
