@@ -148,7 +148,7 @@ def test_every_network_learns_from_every_loss_and_every_right_hand_side(network,
 
 
 def test_a_module_that_proposes_no_directions_is_refused(make_trainer):
-    for network, message in ((MLP(), "proposes no directions"), (DirectionNet(dim=3), "in 3-D")):
+    for network, message in ((MLP(), "proposes no directions"), (DirectionNet(dim=3), "has dim=3, but Poisson lives in 2-D")):
         with pytest.raises(UsageError, match=message):
             make_trainer(max_steps=1).fit(DirectionLearning(network, Poisson()))
     odd = DirectionLearning(LinearMultigridNet(), Poisson(), grids=((24, 24),))
