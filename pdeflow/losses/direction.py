@@ -6,6 +6,7 @@ energy; the logarithm and the minimal residual are ours. All are blind to the le
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from pdeflow.losses.energy import energy_loss, log_energy_loss, minimal_residual_loss, residual_loss
 
 
-class DirectionLoss(nn.Module):
+class DirectionLoss(nn.Module, ABC):
     """Value of each direction of a batch; a subclass says which.
 
     Attributes:
@@ -22,6 +23,7 @@ class DirectionLoss(nn.Module):
 
     needs_solution: ClassVar[bool] = True
 
+    @abstractmethod
     def forward(self, f: Tensor, Af: Tensor, b: Tensor, x: Tensor | None = None) -> Tensor:
         """Return one value per sample, shape (batch,).
 
@@ -31,7 +33,6 @@ class DirectionLoss(nn.Module):
             b: Right-hand sides of length one, same shape.
             x: Exact solutions, same shape; None where the loss needs none.
         """
-        raise NotImplementedError
 
 
 class Energy(DirectionLoss):

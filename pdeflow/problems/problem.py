@@ -14,6 +14,7 @@ from torch import Tensor
 from pdeflow.errors import DataError, UsageError
 from pdeflow.geometry import Domain, Grid, MappedGrid, Mesh
 from pdeflow.linalg import LinearSystem, Solution
+from pdeflow.linalg.obstacles import Obstacles
 from pdeflow.problems.instance import Instance, Layout, Resolution, StoredField, values_on
 
 
@@ -113,6 +114,15 @@ class Problem:
             layout: Grid or mesh of the unknowns.
         """
         raise TypeError(f"{type(self).__name__} must define `system`")
+
+    def obstacles(self, instance: Instance, grid: Grid) -> Obstacles | None:
+        """Return which cells of a grid are in the domain and what holds around the others; None where all are.
+
+        Args:
+            instance: A draw, or fields read from a file.
+            grid: Cell-centred grid of the box.
+        """
+        return None
 
     def unpack(self, x: np.ndarray, layout: Layout) -> dict[str, np.ndarray]:
         """Turn a vector of unknowns into the output fields.

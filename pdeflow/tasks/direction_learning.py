@@ -21,7 +21,7 @@ from pdeflow.geometry import Grid
 from pdeflow.linalg import LinearSystem, operators
 from pdeflow.linalg.obstacles import Obstacles, obstacle_faces
 from pdeflow.losses.direction import DirectionLoss, LogEnergy
-from pdeflow.problems import Elliptic, Instance, PlumePressure, Problem
+from pdeflow.problems import Instance, Problem
 from pdeflow.tasks.configure import configure, epoch_steps
 from pdeflow.tasks.iteration_card import classical_counts, interpolated_iterations
 from pdeflow.tasks.right_hand_sides import Batch, OnPolicy, RightHandSides
@@ -45,8 +45,8 @@ class DirectionLearning(LightningModule):
 
     Args:
         network: LearnedVCycle, DirectionNet, LinearMultigridNet, or another module with `on`, `check_grid`, `setup` and `dim`.
-        problem: Elliptic problem with u = 0 on the boundary of a box, or PlumePressure, whose obstacles only LearnedVCycle sees; None only
-            until the settings file fills it in.
+        problem: With a coefficient a of -div(a grad u) and u = 0 on the boundary of a box, or with obstacles, which only LearnedVCycle
+            sees; None only until the settings file fills it in.
         loss: LogEnergy, Energy, Residual (the paper's) or MinimalResidual of pdeflow.losses; None is LogEnergy.
         right_hand_sides: Manufactured, OnPolicy, Spectral or Ritz (the paper's); None is OnPolicy.
         grids: Grids to train on, in turn; more than one size makes the weights fit finer grids too.
@@ -106,7 +106,7 @@ class DirectionLearning(LightningModule):
                 f"{type(self.network).__name__} proposes no directions (it lacks {', '.join(missing)}); use LearnedVCycle, "
                 "DirectionNet or LinearMultigridNet of pdeflow.models"
             )
-        if not isinstance(self.problem, Elliptic | PlumePressure):
+        if not hasattr(self.problem, "coefficient"):
             raise UsageError(
                 f"{type(self.network).__name__} needs a problem -div(a grad u) = f, got {self.problem!r}; "
                 "set `problem`, e.g. class_path: pdeflow.problems.Darcy"
@@ -116,12 +116,12 @@ class DirectionLearning(LightningModule):
                 f"{type(self.network).__name__} has dim={self.network.dim}, but {type(self.problem).__name__} lives in "
                 f"{self.problem.domain.dim}-D; set the network's dim (and grids of as many axes), or another problem"
             )
-        if isinstance(self.problem, PlumePressure) and not getattr(self.network, "reads_coefficient", False):
-            raise UsageError(f"{type(self.network).__name__} does not see the obstacles of {type(self.problem).__name__}; use LearnedVCycle")
         if not self.grids or min(self.batch_size, self.steps_per_epoch, self.instances) < 1:
             raise UsageError(
                 "DirectionLearning needs grids and positive batch_size, steps_per_epoch, instances"
             )
+        if self.obstacles(0) is not None and not getattr(self.network, "reads_coefficient", False):
+            raise UsageError(f"{type(self.network).__name__} does not see the obstacles of {type(self.problem).__name__}; use LearnedVCycle")
         for shape in self.grids:
             try:
                 self.network.check_grid(shape, self.problem.grid(shape).spacing())
@@ -220,8 +220,6 @@ class DirectionLearning(LightningModule):
         Args:
             step: Number of the step.
         """
-        if not isinstance(self.problem, PlumePressure):
-            return None
         grid = self.problem.grid(self.grids[step % len(self.grids)])
         return self.problem.obstacles(self.problem.sample(seeds.generator(self.seed, seeds.INPUTS, step)), grid)
 

@@ -7,6 +7,7 @@ ours.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -48,9 +49,10 @@ class Batch:
         return self.active * operators.apply(self.active * u, self.faces)
 
 
-class RightHandSides:
+class RightHandSides(ABC):
     """How right-hand sides are drawn; a subclass says how."""
 
+    @abstractmethod
     def draw(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Draw one right-hand side for each operator of a batch.
 
@@ -60,7 +62,6 @@ class RightHandSides:
         Returns:
             b of length one and x with A x = b, both (batch, 1, *grid) in float64; None for x where it is not known.
         """
-        raise NotImplementedError
 
 
 class Manufactured(RightHandSides):

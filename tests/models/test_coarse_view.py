@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import pytest
 import torch
@@ -105,9 +106,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("message", REFUSED)
-def test_misuse_is_refused_in_one_line(message):
-    with pytest.raises(ValueError) as error:
-        REFUSED[message]()
-    assert message in str(error.value)
-    assert "\n" not in str(error.value)
+@pytest.mark.parametrize(("words", "make"), REFUSED.items())
+def test_misuse_is_refused_in_one_line(words, make):
+    with pytest.raises(ValueError, match=rf"\A.*{re.escape(words)}.*\Z"):
+        make()
