@@ -6,8 +6,8 @@ directions are exact for affine fields away from a boundary.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def block_means(x: Tensor, factor: int) -> Tensor:
@@ -36,11 +36,9 @@ def from_blocks(x: Tensor, factor: int, periodic: bool) -> Tensor:
     Returns:
         Shape (batch, c, *blocks * factor).
     """
-    for axis in range(2, x.ndim):
-        n = x.shape[axis]
-        halves = 2 * torch.arange(factor * n, device=x.device) + 1 - factor  # from the middle of the first block, in half points
-        below = halves.div(2 * factor, rounding_mode="floor")
-        weight = ((halves - 2 * factor * below).to(x.dtype) / (2 * factor)).reshape(-1, *[1] * (x.ndim - 1 - axis))
-        lower, upper = (x.index_select(axis, i % n if periodic else i.clamp(0, n - 1)) for i in (below, below + 1))
-        x = torch.lerp(lower, upper, weight)
+    d, blocks = x.ndim - 2, x.shape[2:]
+    x = functional.pad(x, (1, 1) * d, mode="circular" if periodic else "replicate")
+    x = functional.interpolate(x, scale_factor=factor, mode=("linear", "bilinear", "trilinear")[d - 1])
+    for axis, n in enumerate(blocks, start=2):
+        x = x.narrow(axis, factor, factor * n)
     return x

@@ -28,9 +28,8 @@ class Muon(MatrixOptimizer):
         weight_decay: Decoupled decay λ, for every kind of parameter.
         polar: How the polar factor is computed, as in pdeflow.optim.polar.
         polar_steps: Iterations, where the method does not fix them; four multiply tiny singular values by 433 (jordan5: 485) and
-            bring those from 1e-3 up into 0.43 to 1.56, five into 0.85 to 1.13, six into 0.995 to 1.002. Momenta of operators have
-            condition numbers near 1e6, so that none converges; eight lowered the errors of benchmarks/darcy_trainers.py by 2 to 6 %,
-            about their spread over seeds.
+            bring those from 1e-3 up into 0.43 to 1.56, five into 0.85 to 1.13, six into 0.995 to 1.002. Eight lowered the errors of
+            benchmarks/darcy_trainers.py by 2 to 6 %, about their spread over seeds.
         polar_dtype: Working precision of the polar factor; "bfloat16" is for networks without complex weights.
         scale: Factor s of an (m, n) update: "rms" 0.2 sqrt(max(m, n)), so that its entries have root mean
             square 0.2 as AdamW's; "kj" sqrt(max(1, m/n)); "spectral" sqrt(m/n); "none" 1.
