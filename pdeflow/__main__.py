@@ -1,8 +1,6 @@
 """`python -m pdeflow` is the command `pdeflow`."""
 
-import sys
-
-from pdeflow.cli.main import main
+from pdeflow.cli.main import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

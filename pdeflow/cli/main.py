@@ -5,6 +5,7 @@ Only the standard library is imported here, so that help and typing errors answe
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib
 import os
@@ -13,7 +14,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pdeflow.cli.exit_codes import INTERRUPTED, OK, USAGE
+from pdeflow.cli.exit_codes import INTERNAL, INTERRUPTED, OK, USAGE
 
 COMMANDS = {
     "run": ("an experiment", "all sections of an experiment file, in order, then the report"),
@@ -61,6 +62,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return OK
     return call(command, rest)
+
+
+def program() -> None:
+    """Be the program `pdeflow`: run the command that the process was started with and end with its exit code."""
+    codes = [INTERNAL]
+    atexit.register(lambda: leave(codes[-1]))  # the first to be registered is the last to run: after the loggers'
+    codes.append(main())
+    sys.exit(codes[-1])
+
+
+def leave(code: int) -> None:
+    """End a process that shared a training with others, without taking the interpreter apart; else do nothing.
+
+    Threads of torch's process groups that still hold a tensor abort an interpreter that ends beside them (PyTorch
+    issue 190489), so that now and then a training that has written everything would end with SIGABRT.
+
+    Args:
+        code: Exit code.
+    """
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def call(command: str, rest: list[str]) -> int:

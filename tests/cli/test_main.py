@@ -63,3 +63,26 @@ def test_a_warning_is_one_line_of_the_command_and_only_while_it_runs():
     with short_warnings("evaluate"):
         assert warnings.formatwarning("inputs leave the range", UserWarning, "file.py", 3) == "evaluate: warning: inputs leave the range\n"
     assert warnings.formatwarning is before
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_process_that_shared_a_training_ends_with_its_code_and_is_not_taken_apart(tmp_path, shared):
+    code = f"""
+import atexit
+from pdeflow.cli import main
+class Kept:
+    def __del__(self):
+        print("taken apart")
+def train():
+    import torch.distributed
+    if {shared}:
+        torch.distributed.init_process_group("gloo", init_method="file://{tmp_path}/store", rank=0, world_size=1)
+    atexit.register(print, "logger closed")
+    globals()["kept"] = Kept()
+    return 3
+main.main = train
+main.program()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.split("\n")[:-1] == ["logger closed", "taken apart"][: 1 if shared else 2]
