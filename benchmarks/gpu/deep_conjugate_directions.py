@@ -2,7 +2,8 @@
 
 -∇·(a∇u) = f on 128³ and 256³ cells, a = 1 or the exponential of a few waves, one right-hand side and 32. Everything iterates in float64; the cycle computes in float32 or
 bfloat16, called or replayed as a CUDA graph. Set-up (hierarchy, capture) is timed apart, and the training (on 16³ and 32³) is printed. The bars are at most 15
-iterations, and a fifth of the seconds of the faster conjugate gradients (plain or Jacobi) at the largest grid. `--tiny` does it all on a CPU in a minute.
+iterations, and a fifth of the seconds of the faster conjugate gradients (plain or Jacobi) at the largest grid. `--tiny` does it all on a CPU in a minute,
+`--device cpu --columns 1 --repeats 1 --write` the large grids in an hour.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import platform
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +32,7 @@ from pdeflow.problems import Elliptic, Instance
 from pdeflow.problems.instance import Function
 from pdeflow.tasks import DirectionLearning
 
-RESULT = Path(__file__).resolve().parents[1] / "results" / "gpu" / "deep_conjugate_directions.md"
+RESULTS = Path(__file__).resolve().parents[1] / "results"
 PAPER = Path(__file__).resolve().parents[2] / "runs" / "deep_conjugate_directions" / "3d_papers_network.pt"
 """Where benchmarks/deep_conjugate_directions.py --train leaves the paper's network; without it that row is missing."""
 RTOL, LOOK, BAR_ITERATIONS, BAR_RATIO = 1e-6, 10, 15, 5.0
@@ -200,18 +202,20 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=[128, 256])
     parser.add_argument("--columns", type=int, nargs="+", default=[1, 32])
     parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--write", action="store_true", help=f"write {RESULT.name}")
+    parser.add_argument("--repeats", type=int, default=3, help="timed runs of each method, after one that warms up.")
+    parser.add_argument("--write", action="store_true", help="write the table: results/gpu/deep_conjugate_directions.md, of a CPU results/deep_conjugate_fine_grids.md.")
     options = parser.parse_args()
     if options.tiny:
-        options.sides, options.columns, options.steps = [16, 32], [1, 2], 10
+        options.sides, options.columns, options.steps, options.repeats = [16, 32], [1, 2], 10, 1
     device = torch.device(options.device)
-    machine = torch.cuda.get_device_name(device) if device.type == "cuda" else f"a CPU, {platform.machine()}"
+    gpu = device.type == "cuda"
+    machine = torch.cuda.get_device_name(device) if gpu else f"a CPU, {platform.machine()}, {torch.get_num_threads()} thread(s)"
     cycle, seconds = train(options.steps, device)
     lines = [
         "# Deep conjugate directions in space", "",
         f"On {machine}; torch {torch.__version__}. The cycle was trained on 16³ and 32³ in {options.steps} steps, {seconds:.0f} s. Relative residual {RTOL:.0e}, recomputed "
-        "in float64; the last column is the worst. Seconds of the fastest of three runs after one that warms up. Written by "
-        "`python benchmarks/gpu/deep_conjugate_directions.py --write`.", "",
+        "in float64; the last column is the worst. Seconds of the fastest run of {options.repeats} after one that warms up. Written by "
+        f"`python benchmarks/gpu/deep_conjugate_directions.py {' '.join(sys.argv[1:])}`.", "",
         "| a | grid | right-hand sides | method | iterations | set-up s | solve s | faster CG / this | residual |", "|---|---|---:|---|---:|---:|---:|---:|---:|",
     ]  # fmt: skip
     print("\n".join(lines), flush=True)
@@ -219,7 +223,7 @@ def main() -> None:
     for kind in ("1", "waves"):
         for side in options.sides:
             for count in options.columns:
-                more, iterations, best = rows(cycle, kind, side, count, device, 1 if options.tiny else 3)
+                more, iterations, best = rows(cycle, kind, side, count, device, options.repeats)
                 print("\n".join(more), flush=True)
                 lines += more
                 most = max(most, iterations)
@@ -230,8 +234,9 @@ def main() -> None:
     ]  # fmt: skip
     print("\n".join(lines[-3:]), flush=True)
     if options.write:
-        RESULT.parent.mkdir(parents=True, exist_ok=True)
-        RESULT.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        path = RESULTS / ("gpu/deep_conjugate_directions.md" if gpu else "deep_conjugate_fine_grids.md")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
