@@ -214,7 +214,7 @@ def main() -> None:
     lines = [
         "# Deep conjugate directions in space", "",
         f"On {machine}; torch {torch.__version__}. The cycle was trained on 16³ and 32³ in {options.steps} steps, {seconds:.0f} s. Relative residual {RTOL:.0e}, recomputed "
-        "in float64; the last column is the worst. Seconds of the fastest run of {options.repeats} after one that warms up. Written by "
+        f"in float64; the last column is the worst. Seconds of the fastest run of {options.repeats} after one that warms up. Written by "
         f"`python benchmarks/gpu/deep_conjugate_directions.py {' '.join(sys.argv[1:])}`.", "",
         "| a | grid | right-hand sides | method | iterations | set-up s | solve s | faster CG / this | residual |", "|---|---|---:|---|---:|---:|---:|---:|---:|",
     ]  # fmt: skip
