@@ -168,14 +168,17 @@ def draw(
         plot_predictions,
         plot_spectrum,
     )  # fmt: skip
+    from pdeflow.report.obstacles import mask_solids, solid_cells
 
     pictures = [plot_error_distribution(figures / "error_distribution.png", values["rel_l2"])]
     if a.ndim != 4:  # fields in the plane are drawn
         return pictures
     extent: Any = tuple(end for ends in dataset.grid.bounds for end in ends)
-    inputs, target, guess = a[:, 0].numpy(), u[:, 0].numpy(), prediction[:, 0].numpy()
+    fields = dict(zip(dataset.inputs, a.transpose(0, 1).numpy(), strict=True))
+    solid = solid_cells(dataset.problem, dataset.grid, fields, dataset.scalars)
+    inputs, target, guess = (mask_solids(field[:, 0].numpy(), solid) for field in (a, u, prediction))
     pictures.append(plot_predictions(figures / "predictions.png", inputs, target, guess, values["rel_l2"], extent))
-    pictures.append(plot_spectrum(figures / "spectrum.png", target, guess))
+    pictures.append(plot_spectrum(figures / "spectrum.png", u[:, 0].numpy(), prediction[:, 0].numpy()))
     if "effectivity" in values:
         pictures.append(
             plot_effectivity(figures / "effectivity.png", values["energy_error"], values["estimated_error"])
@@ -184,9 +187,8 @@ def draw(
         _, estimate = trained.predict(a[worst : worst + 1], error=True)
         error = (guess - target)[worst]
         path = figures / "error_estimate.png"
-        pictures.append(
-            plot_error_estimate_fields(path, error, estimate[0, 0].numpy(), values["effectivity"][worst], extent)
-        )
+        estimated = mask_solids(estimate[0, 0].numpy(), None if solid is None else solid[worst])
+        pictures.append(plot_error_estimate_fields(path, error, estimated, values["effectivity"][worst], extent))
     return pictures
 
 

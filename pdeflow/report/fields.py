@@ -1,4 +1,4 @@
-"""Pictures of fields: samples, predictions with their errors, error estimates, histograms, solutions."""
+"""Pictures of fields: samples, predictions with their errors, error estimates, histograms, solutions; masked cells are grey."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNIT_SQUARE: Extent = (0.0, 1.0, 0.0, 1.0)
 
 
 def _batch(name: str, values: np.ndarray) -> np.ndarray:
-    values = np.asarray(values, dtype=float)
+    values = np.ma.asarray(values).astype(float)
     if values.ndim != 3 or values.shape[0] == 0:
         raise ValueError(f"{name}: expected shape (N, nx, ny) with N >= 1, found {values.shape}.")
     return values
@@ -181,7 +181,7 @@ def plot_error_estimate_fields(
     Raises:
         ValueError: If the shapes differ or are not those of one field.
     """
-    true_error, estimated_error = np.squeeze(true_error), np.squeeze(estimated_error)
+    true_error, estimated_error = (np.ma.asarray(field).squeeze() for field in (true_error, estimated_error))
     if true_error.ndim != 2 or true_error.shape != estimated_error.shape:
         raise ValueError(
             f"errors: expected two fields (nx, ny), found {true_error.shape}, {estimated_error.shape}."
@@ -194,7 +194,7 @@ def plot_error_estimate_fields(
     left.set_title("true error", fontsize=10)
     right.set_title(f"estimated error (effectivity {float(effectivity):.3g})", fontsize=10)
     rows = [
-        (name, float(np.min(f)), float(np.max(f)), float(np.linalg.norm(f)))
+        (name, float(f.min()), float(f.max()), float(np.linalg.norm(f.compressed())))
         for name, f in (("true", true_error), ("estimated", estimated_error))
     ]
     save_numbers(path, ("error", "min", "max", "norm"), rows)
@@ -262,7 +262,7 @@ def plot_solution(
     Raises:
         ValueError: If a field is not two-dimensional.
     """
-    pair = [np.squeeze(np.asarray(field, dtype=float)) for field in (a, x)]
+    pair = [np.ma.asarray(field).astype(float).squeeze() for field in (a, x)]
     if any(field.ndim != 2 for field in pair):
         raise ValueError(f"a, x: expected two fields (nx, ny), found {np.shape(a)}, {np.shape(x)}.")
     figure = new_figure(8.0, 3.5)
