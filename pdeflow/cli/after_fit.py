@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,21 @@ def export_settings(cli: Any, metrics: dict[str, float]) -> dict[str, Any]:
     if data is not None:
         a, _ = data.training_fields()
         settings["grid"] = list(data.grid.shape)
-        settings["input_range"] = [float(a.min()), float(a.max())]
+        settings["input_ranges"] = input_ranges(a, getattr(data, "inputs", ()))
         if settings["problem"] is None and data.problem is not None:
             settings["problem"] = data.problem.settings()
     return settings
+
+
+def input_ranges(a: torch.Tensor, names: Sequence[str]) -> dict[str, list[float]]:
+    """Return the least and the greatest value of every input.
+
+    Args:
+        a: Inputs, shape (N, channels, ...).
+        names: Names of the channels; where they do not fit, "channel 0", "channel 1", ….
+    """
+    labels = names if len(names) == a.shape[1] else [f"channel {k}" for k in range(a.shape[1])]
+    return {name: [float(field.min()), float(field.max())] for name, field in zip(labels, a.unbind(1), strict=True)}
 
 
 def describe(optimizers: list[Any]) -> str:

@@ -25,7 +25,7 @@ class Trained:
 
     Attributes:
         network: The module, in evaluation mode; an operator takes and returns physical units.
-        settings: What the export says: network, problem, grid, range of the inputs, metrics.
+        settings: What the export says: network, problem, grid, ranges of the inputs, metrics.
         problem: The problem it was trained on, or None for imported data.
         stage: Folder it was read from.
     """
@@ -103,13 +103,17 @@ class Trained:
         return fields[None, None] if lead == 0 else fields[:, None] if lead == 1 else fields
 
     def _warn_outside(self, batch: Tensor) -> None:
-        low, high = self.settings.get("input_range") or (-float("inf"), float("inf"))
-        if float(batch.min()) < low or float(batch.max()) > high:
-            warnings.warn(
-                f"inputs in [{float(batch.min()):.3g}, {float(batch.max()):.3g}] leave the training range "
-                f"[{low:.3g}, {high:.3g}]: predictions are extrapolations",
-                stacklevel=3,
-            )
+        known = self.settings.get("input_ranges") or {}
+        outside = []
+        for values, (name, (low, high)) in zip(batch.unbind(1), known.items(), strict=False):
+            found = float(values.min()), float(values.max())
+            excess = [f"{low - found[0]:.3g} below"] * (found[0] < low) + [f"{found[1] - high:.3g} above"] * (found[1] > high)
+            if excess:
+                came, seen = (f"[{ends[0]:.3g}, {ends[1]:.3g}]" for ends in (found, (low, high)))
+                outside.append(f"{name} is in {came}, the training range is {seen}: {', '.join(excess)}")
+        if outside:
+            advice = "predictions are extrapolations; train on data that reach as far, or verify them by a solve"
+            warnings.warn(f"inputs leave the training range: {'; '.join(outside)}; {advice}", stacklevel=3)
 
     def _estimate(self, batch: Tensor, u: Tensor) -> Tensor:
         if self.problem is None:
