@@ -12,6 +12,7 @@ import torch
 
 from pdeflow.cli import experiment
 from pdeflow.cli.exit_codes import OK
+from pdeflow.cli.training_data import training_data
 from pdeflow.errors import DataError, UsageError
 
 METRICS = ("rel_l2", "rel_h1", "max_error", "residual", "energy_error")
@@ -53,6 +54,7 @@ def evaluate(run: str | Path, data: str | None = None, split: str = "test", trus
         Lines for people.
 
     Raises:
+        UsageError: If the dataset is not there.
         DataError: If dataset and network do not fit.
     """
     from pdeflow.data import PDEDataset
@@ -60,7 +62,9 @@ def evaluate(run: str | Path, data: str | None = None, split: str = "test", trus
     from pdeflow.tasks.accuracy import accuracy
 
     trained = load(run, kind="operator", trust=trust)
-    root = Path(data) if data else default_data(trained.stage)
+    root = Path(data) if data else training_data(trained.stage, "--data")
+    if root is None:
+        raise UsageError(f"the settings of {trained.stage} name no dataset; name one with --data DIR")
     dataset = PDEDataset(root, split)
     a, u = dataset.tensors()
     start = time.perf_counter()
@@ -87,26 +91,6 @@ def evaluate(run: str | Path, data: str | None = None, split: str = "test", trus
 def exact_fields(dataset: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Return inputs and solutions in the precision of the file, since an error estimate needs the stored system."""
     return type(dataset)(dataset.root, dataset.split, dtype=torch.float64).tensors()
-
-
-def default_data(stage: Path) -> Path:
-    """Return the dataset that a stage was trained on.
-
-    Args:
-        stage: Folder of the stage.
-
-    Returns:
-        Its folder.
-
-    Raises:
-        UsageError: If the settings do not name one that exists.
-    """
-    settings = experiment.read(stage / "config.yaml") if (stage / "config.yaml").is_file() else {}
-    path = ((settings.get("data") or {}).get("init_args") or {}).get("path")
-    for candidate in ([Path(path)] if path else []) + [stage.parent / "generate"]:
-        if candidate.is_dir():
-            return candidate
-    raise UsageError(f"the dataset {path} of {stage} is not there; name one with --data DIR")
 
 
 def statistics(values: np.ndarray) -> dict[str, float]:
