@@ -152,27 +152,31 @@ def draw(
         plot_predictions,
         plot_spectrum,
     )  # fmt: skip
+    from pdeflow.report.cut import middle_slice, where_cut
     from pdeflow.report.obstacles import mask_solids, solid_cells
 
     pictures = [plot_error_distribution(figures / "error_distribution.png", values["rel_l2"])]
-    if a.ndim != 4:  # fields in the plane are drawn
-        return pictures
-    extent: Any = tuple(end for ends in dataset.grid.bounds for end in ends)
-    fields = dict(zip(dataset.inputs, a.transpose(0, 1).numpy(), strict=True))
-    solid = solid_cells(dataset.problem, dataset.grid, fields, dataset.scalars)
-    inputs, target, guess = (mask_solids(field[:, 0].numpy(), solid) for field in (a, u, prediction))
-    pictures.append(plot_predictions(figures / "predictions.png", inputs, target, guess, values["rel_l2"], extent))
-    pictures.append(plot_spectrum(figures / "spectrum.png", u[:, 0].numpy(), prediction[:, 0].numpy()))
     if "effectivity" in values:
-        pictures.append(
-            plot_effectivity(figures / "effectivity.png", values["energy_error"], values["estimated_error"])
-        )
-        worst = int(np.argmax(values["rel_l2"]))
+        path = figures / "effectivity.png"
+        pictures.append(plot_effectivity(path, values["energy_error"], values["estimated_error"]))
+    grid = dataset.grid
+    if grid.ndim == 1:  # fields in the plane and slices of those in space are drawn
+        return pictures
+    fields = dict(zip(dataset.inputs, a.transpose(0, 1).numpy(), strict=True))
+    solid = solid_cells(dataset.problem, grid, fields, dataset.scalars)
+    inputs, target, guess = (middle_slice(mask_solids(w[:, 0].numpy(), solid), grid) for w in (a, u, prediction))
+    extent: Any = tuple(end for ends in grid.bounds[:2] for end in ends)
+    title = ", ".join(filter(None, (where_cut(grid), "grey: obstacles" if solid is not None else "")))
+    path = figures / "predictions.png"
+    pictures.append(plot_predictions(path, inputs, target, guess, values["rel_l2"], extent, title=title))
+    if grid.ndim == 2:
+        pictures.append(plot_spectrum(figures / "spectrum.png", u[:, 0].numpy(), prediction[:, 0].numpy()))
+    if "effectivity" in values:
+        worst, path = int(np.argmax(values["rel_l2"])), figures / "error_estimate.png"
         _, estimate = trained.predict(a[worst : worst + 1], error=True)
-        error = (guess - target)[worst]
-        path = figures / "error_estimate.png"
         estimated = mask_solids(estimate[0, 0].numpy(), None if solid is None else solid[worst])
-        pictures.append(plot_error_estimate_fields(path, error, estimated, values["effectivity"][worst], extent))
+        error, ratio = (guess - target)[worst], values["effectivity"][worst]
+        pictures.append(plot_error_estimate_fields(path, error, middle_slice(estimated, grid), ratio, extent, title=title))
     return pictures
 
 

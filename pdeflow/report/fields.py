@@ -110,6 +110,7 @@ def plot_predictions(
     errors_rel: np.ndarray,
     extent: Extent = UNIT_SQUARE,
     unit: str = "dimensionless",
+    title: str = "",
 ) -> Path:
     """Draw input, target, prediction and signed error of the best, the median and the worst sample.
 
@@ -123,6 +124,7 @@ def plot_predictions(
         errors_rel: Relative error of every sample, shape (N,), by which the rows are chosen.
         extent: (x low, x high, y low, y high) in length units of the domain.
         unit: Unit of the fields.
+        title: Title of the figure, such as where fields in three dimensions are cut.
 
     Returns:
         The path written.
@@ -139,6 +141,7 @@ def plot_predictions(
         )
     chosen = ranked_samples(errors_rel)
     figure = new_figure(11.4, 6.9)
+    figure.suptitle(title, fontsize=10)
     for line, (rank, i) in zip(figure.subplots(3, 4), chosen.items(), strict=True):
         error = prediction[i] - target[i]
         span = limits(target[i], prediction[i])
@@ -164,6 +167,7 @@ def plot_error_estimate_fields(
     effectivity: float,
     extent: Extent = UNIT_SQUARE,
     unit: str = "dimensionless",
+    title: str = "",
 ) -> Path:
     """Draw the true error beside the estimated one, on one colour scale, for one sample (by custom the worst).
 
@@ -174,6 +178,7 @@ def plot_error_estimate_fields(
         effectivity: Estimated over true error norm, dimensionless; 1 is perfect.
         extent: (x low, x high, y low, y high) in length units of the domain.
         unit: Unit of the solution.
+        title: Title of the figure, such as where fields in three dimensions are cut.
 
     Returns:
         The path written.
@@ -188,6 +193,7 @@ def plot_error_estimate_fields(
         )
     span = symmetric_limits(true_error, estimated_error)
     figure = new_figure(8.0, 3.5)
+    figure.suptitle(title, fontsize=10)
     left, right = figure.subplots(1, 2)
     show_field(left, true_error, span, extent=extent, colours=ERROR_COLOURS, unit=unit)
     show_field(right, estimated_error, span, extent=extent, colours=ERROR_COLOURS, unit=unit)
