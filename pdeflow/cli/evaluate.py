@@ -164,11 +164,13 @@ def draw(
         return pictures
     fields = dict(zip(dataset.inputs, a.transpose(0, 1).numpy(), strict=True))
     solid = solid_cells(dataset.problem, grid, fields, dataset.scalars)
-    inputs, target, guess = (middle_slice(mask_solids(w[:, 0].numpy(), solid), grid) for w in (a, u, prediction))
+    inputs = {name: middle_slice(mask_solids(field, solid), grid) for name, field in fields.items()}
+    target, guess = (middle_slice(mask_solids(w[:, 0].numpy(), solid), grid) for w in (u, prediction))
+    name = dataset.outputs[0] + (f" at t = {dataset.times[0]:.3g}" if len(dataset.times) > 1 else "")
     extent: Any = tuple(end for ends in grid.bounds[:2] for end in ends)
     title = ", ".join(filter(None, (where_cut(grid), "grey: obstacles" if solid is not None else "")))
     path = figures / "predictions.png"
-    pictures.append(plot_predictions(path, inputs, target, guess, values["rel_l2"], extent, title=title))
+    pictures.append(plot_predictions(path, inputs, target, guess, values["rel_l2"], extent, title=title, name=name))
     if grid.ndim == 2:
         pictures.append(plot_spectrum(figures / "spectrum.png", u[:, 0].numpy(), prediction[:, 0].numpy()))
     if "effectivity" in values:

@@ -82,3 +82,13 @@ def test_predictions_in_the_plane_have_no_title_and_no_mask_without_obstacles(tm
     figures, _, _ = drawn(Poisson(), (8, 8), tmp_path)
     assert figures["predictions"].get_suptitle() == ""
     assert not any(np.ma.is_masked(image) for image in images(figures["predictions"]))
+
+
+def test_every_input_is_drawn_under_its_name(plume):
+    figures, dataset, _ = plume
+    titles = [axes.get_title() for axes in figures["predictions"].axes if axes.get_images()][:5]
+    assert titles == ["input mask", "input f", "target p", "prediction p", "prediction − target"]
+    a = dataset.tensors()[0][..., 4].numpy()
+    mask, f = images(figures["predictions"])[:2]
+    assert any(np.array_equal(mask, each.T) for each in a[:, 0])
+    assert any(np.array_equal(f.compressed(), each.T[~np.ma.getmaskarray(f)].astype(float)) for each in a[:, 1])
