@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from pdeflow.report import format_number, plot_training, read_metrics
-from pdeflow.run_folder import export, write_json
+from pdeflow.run_folder import export, iteration_lines, write_json
 
 
 def finish(cli: Any, trainer: Any, folder: Path, seconds: float) -> str:
@@ -22,7 +22,7 @@ def finish(cli: Any, trainer: Any, folder: Path, seconds: float) -> str:
         seconds: Wall time of the training.
 
     Returns:
-        Two or three lines for people.
+        A few lines for people.
     """
     task, checkpoint = cli.model, trainer.checkpoint_callback
     best = Path(checkpoint.best_model_path) if checkpoint.best_model_path else None
@@ -52,7 +52,7 @@ def finish(cli: Any, trainer: Any, folder: Path, seconds: float) -> str:
     metrics_file = folder / "logs" / "metrics.csv"
     if metrics_file.is_file():
         plot_training(figure, read_metrics(metrics_file))
-    return report_lines(summary, folder, figure)
+    return report_lines(summary, folder, figure, iteration_lines(kept.get("iteration_card")))
 
 
 def export_settings(cli: Any, metrics: dict[str, float]) -> dict[str, Any]:
@@ -102,8 +102,8 @@ def describe(optimizers: list[Any]) -> str:
     return "; ".join(names)
 
 
-def report_lines(summary: dict[str, Any], folder: Path, figure: Path) -> str:
-    """Return the lines that the command prints at its end."""
+def report_lines(summary: dict[str, Any], folder: Path, figure: Path, counts: Sequence[str] = ()) -> str:
+    """Return the lines that the command prints at its end, among them those that compare iterations with classical methods."""
     network, best = str(summary["network"]).rsplit(".", 1)[-1], summary["best"]
     lines = [
         f"{folder.name}: {network}, {summary['parameters']:,} real parameters, {summary['optimizer']}, "
@@ -111,5 +111,6 @@ def report_lines(summary: dict[str, Any], folder: Path, figure: Path) -> str:
     ]
     if best["value"] is not None:
         lines.append(f"  best {best['metric']} {format_number(best['value'])} at epoch {best['epoch']}")
+    lines += [f"  {line}" for line in counts]
     lines.append(f"  {folder / 'export'}, {figure}")
     return "\n".join(lines)
