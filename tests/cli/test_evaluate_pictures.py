@@ -1,5 +1,6 @@
-"""What `evaluate` draws: the middle slice of fields in space, all inputs by name, and obstacles in grey."""
+"""What `evaluate` and `solve` draw: the middle slice of fields in space, all inputs by name, and obstacles in grey."""
 
+import csv
 from unittest import mock
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from pdeflow import seeds
 from pdeflow.cli.evaluate import draw
+from pdeflow.cli.main import main
 from pdeflow.data import PDEDataset
 from pdeflow.data.manifest import build_manifest
 from pdeflow.generation import Recipe
@@ -18,6 +21,8 @@ from pdeflow.report import fields as drawing
 from pdeflow.report.cut import middle_slice, where_cut
 from pdeflow.run_folder import Trained
 from pdeflow.tasks.accuracy import accuracy
+
+from .conftest import inside
 
 
 class Half(nn.Module):
@@ -92,3 +97,15 @@ def test_every_input_is_drawn_under_its_name(plume):
     mask, f = images(figures["predictions"])[:2]
     assert any(np.array_equal(mask, each.T) for each in a[:, 0])
     assert any(np.array_equal(f.compressed(), each.T[~np.ma.getmaskarray(f)].astype(float)) for each in a[:, 1])
+
+
+def test_the_numbers_beside_the_picture_of_a_solution_leave_out_obstacles(tmp_path):
+    with inside(tmp_path):
+        assert main(["solve", "--problem", "pdeflow.problems.PlumePressure", "--grid", "16,16", "--run", "run", "-q"]) == 0
+    problem = PlumePressure()
+    instance = problem.sample(seeds.generator(0, seeds.SOLVE, 0))
+    fluid = instance.fields["mask"].on(problem.grid((16, 16))).numpy() == 1
+    p = np.load(tmp_path / "run" / "solve" / "x.npy").reshape(16, 16)[fluid]
+    row = next(row for row in csv.DictReader((tmp_path / "run" / "figures" / "solution.csv").open()) if row["field"] == "u")
+    assert [float(row[name]) for name in ("min", "mean", "max")] == pytest.approx([p.min(), p.mean(), p.max()], rel=1e-8)
+    assert 0 < fluid.mean() < 1
