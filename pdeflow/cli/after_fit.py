@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from pdeflow.report import format_number, plot_training, read_metrics
-from pdeflow.run_folder import export, write_json
+from pdeflow.run_folder import export, iteration_lines, write_json
 
 
 def finish(cli: Any, trainer: Any, folder: Path, seconds: float) -> str:
@@ -21,7 +22,7 @@ def finish(cli: Any, trainer: Any, folder: Path, seconds: float) -> str:
         seconds: Wall time of the training.
 
     Returns:
-        Two or three lines for people.
+        A few lines for people.
     """
     task, checkpoint = cli.model, trainer.checkpoint_callback
     best = Path(checkpoint.best_model_path) if checkpoint.best_model_path else None
@@ -51,7 +52,7 @@ def finish(cli: Any, trainer: Any, folder: Path, seconds: float) -> str:
     metrics_file = folder / "logs" / "metrics.csv"
     if metrics_file.is_file():
         plot_training(figure, read_metrics(metrics_file))
-    return report_lines(summary, folder, figure)
+    return report_lines(summary, folder, figure, iteration_lines(kept.get("iteration_card")))
 
 
 def export_settings(cli: Any, metrics: dict[str, float]) -> dict[str, Any]:
@@ -75,10 +76,21 @@ def export_settings(cli: Any, metrics: dict[str, float]) -> dict[str, Any]:
     if data is not None:
         a, _ = data.training_fields()
         settings["grid"] = list(data.grid.shape)
-        settings["input_range"] = [float(a.min()), float(a.max())]
+        settings["input_ranges"] = input_ranges(a, getattr(data, "inputs", ()))
         if settings["problem"] is None and data.problem is not None:
             settings["problem"] = data.problem.settings()
     return settings
+
+
+def input_ranges(a: torch.Tensor, names: Sequence[str]) -> dict[str, list[float]]:
+    """Return the least and the greatest value of every input.
+
+    Args:
+        a: Inputs, shape (N, channels, ...).
+        names: Names of the channels; where they do not fit, "channel 0", "channel 1", ….
+    """
+    labels = names if len(names) == a.shape[1] else [f"channel {k}" for k in range(a.shape[1])]
+    return {name: [float(field.min()), float(field.max())] for name, field in zip(labels, a.unbind(1), strict=True)}
 
 
 def describe(optimizers: list[Any]) -> str:
@@ -90,8 +102,8 @@ def describe(optimizers: list[Any]) -> str:
     return "; ".join(names)
 
 
-def report_lines(summary: dict[str, Any], folder: Path, figure: Path) -> str:
-    """Return the lines that the command prints at its end."""
+def report_lines(summary: dict[str, Any], folder: Path, figure: Path, counts: Sequence[str] = ()) -> str:
+    """Return the lines that the command prints at its end, among them those that compare iterations with classical methods."""
     network, best = str(summary["network"]).rsplit(".", 1)[-1], summary["best"]
     lines = [
         f"{folder.name}: {network}, {summary['parameters']:,} real parameters, {summary['optimizer']}, "
@@ -99,5 +111,6 @@ def report_lines(summary: dict[str, Any], folder: Path, figure: Path) -> str:
     ]
     if best["value"] is not None:
         lines.append(f"  best {best['metric']} {format_number(best['value'])} at epoch {best['epoch']}")
+    lines += [f"  {line}" for line in counts]
     lines.append(f"  {folder / 'export'}, {figure}")
     return "\n".join(lines)

@@ -12,6 +12,7 @@ import torch
 
 from pdeflow.cli import experiment
 from pdeflow.cli.exit_codes import OK
+from pdeflow.cli.training_data import training_data
 from pdeflow.errors import DataError, UsageError
 
 METRICS = ("rel_l2", "rel_h1", "max_error", "residual", "energy_error")
@@ -53,6 +54,7 @@ def evaluate(run: str | Path, data: str | None = None, split: str = "test", trus
         Lines for people.
 
     Raises:
+        UsageError: If the dataset is not there.
         DataError: If dataset and network do not fit.
     """
     from pdeflow.data import PDEDataset
@@ -60,7 +62,9 @@ def evaluate(run: str | Path, data: str | None = None, split: str = "test", trus
     from pdeflow.tasks.accuracy import accuracy
 
     trained = load(run, kind="operator", trust=trust)
-    root = Path(data) if data else default_data(trained.stage)
+    root = Path(data) if data else training_data(trained.stage, "--data")
+    if root is None:
+        raise UsageError(f"the settings of {trained.stage} name no dataset; name one with --data DIR")
     dataset = PDEDataset(root, split)
     a, u = dataset.tensors()
     start = time.perf_counter()
@@ -87,26 +91,6 @@ def evaluate(run: str | Path, data: str | None = None, split: str = "test", trus
 def exact_fields(dataset: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """Return inputs and solutions in the precision of the file, since an error estimate needs the stored system."""
     return type(dataset)(dataset.root, dataset.split, dtype=torch.float64).tensors()
-
-
-def default_data(stage: Path) -> Path:
-    """Return the dataset that a stage was trained on.
-
-    Args:
-        stage: Folder of the stage.
-
-    Returns:
-        Its folder.
-
-    Raises:
-        UsageError: If the settings do not name one that exists.
-    """
-    settings = experiment.read(stage / "config.yaml") if (stage / "config.yaml").is_file() else {}
-    path = ((settings.get("data") or {}).get("init_args") or {}).get("path")
-    for candidate in ([Path(path)] if path else []) + [stage.parent / "generate"]:
-        if candidate.is_dir():
-            return candidate
-    raise UsageError(f"the dataset {path} of {stage} is not there; name one with --data DIR")
 
 
 def statistics(values: np.ndarray) -> dict[str, float]:
@@ -168,25 +152,33 @@ def draw(
         plot_predictions,
         plot_spectrum,
     )  # fmt: skip
+    from pdeflow.report.cut import middle_slice, where_cut
+    from pdeflow.report.obstacles import mask_solids, solid_cells
 
     pictures = [plot_error_distribution(figures / "error_distribution.png", values["rel_l2"])]
-    if a.ndim != 4:  # fields in the plane are drawn
-        return pictures
-    extent: Any = tuple(end for ends in dataset.grid.bounds for end in ends)
-    inputs, target, guess = a[:, 0].numpy(), u[:, 0].numpy(), prediction[:, 0].numpy()
-    pictures.append(plot_predictions(figures / "predictions.png", inputs, target, guess, values["rel_l2"], extent))
-    pictures.append(plot_spectrum(figures / "spectrum.png", target, guess))
     if "effectivity" in values:
-        pictures.append(
-            plot_effectivity(figures / "effectivity.png", values["energy_error"], values["estimated_error"])
-        )
-        worst = int(np.argmax(values["rel_l2"]))
+        path = figures / "effectivity.png"
+        pictures.append(plot_effectivity(path, values["energy_error"], values["estimated_error"]))
+    grid = dataset.grid
+    if grid.ndim == 1:  # fields in the plane and slices of those in space are drawn
+        return pictures
+    fields = dict(zip(dataset.inputs, a.transpose(0, 1).numpy(), strict=True))
+    solid = solid_cells(dataset.problem, grid, fields, dataset.scalars)
+    inputs = {name: middle_slice(mask_solids(field, solid), grid) for name, field in fields.items()}
+    target, guess = (middle_slice(mask_solids(w[:, 0].numpy(), solid), grid) for w in (u, prediction))
+    name = dataset.outputs[0] + (f" at t = {dataset.times[0]:.3g}" if len(dataset.times) > 1 else "")
+    extent: Any = tuple(end for ends in grid.bounds[:2] for end in ends)
+    title = ", ".join(filter(None, (where_cut(grid), "grey: obstacles" if solid is not None else "")))
+    path = figures / "predictions.png"
+    pictures.append(plot_predictions(path, inputs, target, guess, values["rel_l2"], extent, title=title, name=name))
+    if grid.ndim == 2:
+        pictures.append(plot_spectrum(figures / "spectrum.png", u[:, 0].numpy(), prediction[:, 0].numpy()))
+    if "effectivity" in values:
+        worst, path = int(np.argmax(values["rel_l2"])), figures / "error_estimate.png"
         _, estimate = trained.predict(a[worst : worst + 1], error=True)
-        error = (guess - target)[worst]
-        path = figures / "error_estimate.png"
-        pictures.append(
-            plot_error_estimate_fields(path, error, estimate[0, 0].numpy(), values["effectivity"][worst], extent)
-        )
+        estimated = mask_solids(estimate[0, 0].numpy(), None if solid is None else solid[worst])
+        error, ratio = (guess - target)[worst], values["effectivity"][worst]
+        pictures.append(plot_error_estimate_fields(path, error, middle_slice(estimated, grid), ratio, extent, title=title))
     return pictures
 
 

@@ -174,8 +174,8 @@ def write_run(
     if plain:
         pictures.append(plot_solver_times(figures / "solver_times.png", plain))
     if system.grid is not None and system.grid.ndim == 2:
-        field, (name, values) = solution.x.reshape(system.grid.shape), input_field(settings, system)
-        pictures.append(plot_solution(figures / "solution.png", values, field, names=(name, "u")))
+        name, values, u = shown_fields(settings, system, solution.x)
+        pictures.append(plot_solution(figures / "solution.png", values, u, names=(name, "u")))
     elif "problem" in settings:
         pictures += plot_elsewhere(settings, solution, figures / "solution.png")
     print("  " + ", ".join(map(str, pictures)))
@@ -203,10 +203,13 @@ def plot_elsewhere(settings: Any, solution: Any, path: Path) -> list[Path]:
     return [plot_mesh_samples(path, [(mesh, values)], names=[name], name=name)]
 
 
-def input_field(settings: Any, system: Any) -> tuple[str, np.ndarray]:
-    """Return name and values of what varies between the instances of the problem: a coefficient, or a source."""
+def shown_fields(settings: Any, system: Any, x: np.ndarray) -> tuple[str, np.ndarray, np.ndarray]:
+    """Return name and values of what varies between the instances of the problem, and the solution, masked in obstacles."""
     from pdeflow import seeds
+    from pdeflow.report.obstacles import mask_solids
 
-    problem = settings.problem
+    problem, name = settings.problem, settings.problem.inputs[0]
     instance = problem.sample(seeds.generator(settings.seed_everything, seeds.SOLVE, settings.instance))
-    return problem.inputs[0], instance.fields[problem.inputs[0]].on(system.grid).numpy()
+    obstacles = problem.obstacles(instance, system.grid)
+    u = mask_solids(x.reshape(system.grid.shape), None if obstacles is None else ~obstacles.active.numpy())
+    return name, instance.fields[name].on(system.grid).numpy(), u

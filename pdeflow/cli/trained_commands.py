@@ -10,6 +10,7 @@ import torch
 from pdeflow.cli import experiment
 from pdeflow.cli.exit_codes import OK
 from pdeflow.cli.fit import check_checkpoint
+from pdeflow.cli.training_data import training_data
 from pdeflow.errors import DataError, UsageError
 from pdeflow.run_folder import Stages
 
@@ -60,7 +61,12 @@ def build(folder: Path, overrides: list[str]) -> tuple[Any, Any]:
 
     from pdeflow.cli.trainer_cli import TrainerCLI
 
-    cli = TrainerCLI(experiment.read(folder / "config.yaml"), overrides)
+    settings = experiment.read(folder / "config.yaml")
+    named = ((settings.get("data") or {}).get("init_args") or {}).get("path") is not None
+    if named and not any(word.partition("=")[0] in ("--data.path", "--data.init_args.path") for word in overrides):
+        path = training_data(folder, "--data.path")
+        settings = experiment.merge(settings, {"data": {"init_args": {"path": str(path)}}}) if path is not None else settings
+    cli = TrainerCLI(settings, overrides)
     trainer = Trainer(
         accelerator=cli.config.trainer.accelerator, devices=1, logger=False, enable_progress_bar=False,
         enable_checkpointing=False, enable_model_summary=False, default_root_dir=str(folder),

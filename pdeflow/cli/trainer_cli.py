@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jsonargparse
 import torch
 import yaml
 from lightning import LightningModule
@@ -34,6 +35,16 @@ TRAINER = {
     "deterministic": "warn",
     "enable_model_summary": False,
 }
+MODE = "yaml_or_none"
+"""Name of our way to read values, for the parser and those that it makes for the arguments of a class."""
+
+
+def _load(text: str) -> Any:
+    """Read YAML, and the word None as null, since jsonargparse hands a null to the parser of a nested class as that word."""
+    return None if text.strip() == "None" else jsonargparse.get_loader("yaml")(text)
+
+
+jsonargparse.set_loader(MODE, _load, (yaml.YAMLError,))
 
 
 def quiet_libraries() -> None:
@@ -65,7 +76,7 @@ class TrainerCLI(LightningCLI):
             subclass_mode_model=True,
             seed_everything_default=0,
             trainer_defaults=TRAINER,
-            parser_kwargs={"prog": "pdeflow fit", "exit_on_error": False, "allow_abbrev": False},
+            parser_kwargs={"prog": "pdeflow fit", "exit_on_error": False, "allow_abbrev": False, "parser_mode": MODE},
             args=[f"--config={text}", *overrides] if config else list(overrides),
             run=False,
             auto_configure_optimizers=False,

@@ -97,6 +97,15 @@ class PDEDataModule(LightningDataModule):
         """The problem behind the data, or None where they were imported."""
         return self._any().problem
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the channels of a.
+
+        Raises:
+            UsageError: If the samples are on meshes.
+        """
+        return _on_grid(self._any()).inputs
+
     def training_fields(self) -> tuple[Tensor, Tensor]:
         """Return the inputs and solutions that are trained on, (N, channels, *grid)."""
         a, u = _on_grid(self._split("train")).tensors()

@@ -34,6 +34,8 @@ class PDEDataset(Dataset[dict[str, Any]]):
 
     Attributes:
         grid: Grid of the fields.
+        inputs: Names of the channels of a.
+        outputs: Names of the channels of u, each of them with its frames.
         info: The manifest.
         scalars: Parameters of the samples by name, shape (N,).
         sample_ids: Numbers of the samples, shape (N,), int64; not in order where neighbours were made similar.
@@ -56,6 +58,7 @@ class PDEDataset(Dataset[dict[str, Any]]):
             name: np.concatenate([part.scalars[name] for part in parts]) for name in parts[0].scalars
         }
         self.sample_ids = np.concatenate([part.samples["sample_id"] for part in parts])
+        self.inputs, self.outputs = tuple(parts[0].inputs), tuple(parts[0].outputs)
         inputs = [list(part.inputs.values()) for part in parts]
         self._a = _stack([[values[:, None] for values in fields] for fields in inputs], dtype)
         outputs = [list(part.outputs.values()) for part in parts]

@@ -17,11 +17,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 DOTS_PER_INCH = 120
 FIELD_COLOURS = "viridis"
+MASK_COLOUR = "0.6"
+"""Grey of masked cells, which no colour map of fields or errors has."""
 ERROR_COLOURS = "RdBu_r"
 # Okabe and Ito's palette, distinguishable with the common kinds of colour blindness; line style varies as well.
 LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -63,7 +66,7 @@ def line_style(index: int) -> dict[str, Any]:
 
 
 def limits(*fields: np.ndarray) -> tuple[float, float]:
-    """Common colour limits of several fields, ignoring what is not finite.
+    """Common colour limits of several fields, ignoring what is masked or not finite.
 
     Args:
         *fields: Arrays of any shape.
@@ -71,7 +74,7 @@ def limits(*fields: np.ndarray) -> tuple[float, float]:
     Returns:
         Lowest and highest finite value; (0, 1) where there is none, widened where they are equal.
     """
-    values = np.concatenate([np.asarray(field, dtype=float).ravel() for field in fields])
+    values = np.concatenate([_plain(field).ravel() for field in fields])
     values = values[np.isfinite(values)]
     if values.size == 0:
         return 0.0, 1.0
@@ -91,8 +94,16 @@ def symmetric_limits(*fields: np.ndarray) -> tuple[float, float]:
     Returns:
         (-m, m) with m the largest finite absolute value, or 1 where all are zero.
     """
-    largest = limits(*(np.abs(np.asarray(field, dtype=float)) for field in fields), np.zeros(1))[1]
+    largest = limits(*(np.abs(_plain(field)) for field in fields), np.zeros(1))[1]
     return -largest, largest
+
+
+def _plain(field: np.ndarray) -> np.ndarray:
+    """Return the values with NaN where they are masked."""
+    masked = np.ma.asarray(field)
+    values = np.array(masked.data, dtype=float)
+    values[np.ma.getmaskarray(masked)] = np.nan
+    return values
 
 
 def show_field(
@@ -105,11 +116,11 @@ def show_field(
     unit: str = "dimensionless",
     bar: bool = True,
 ) -> AxesImage:
-    """Draw one field with x to the right and y upwards, equal aspect, and a colour bar with its unit.
+    """Draw one field with x to the right and y upwards, equal aspect, and a colour bar with its unit; masked cells are grey.
 
     Args:
         axes: Where to draw.
-        field: Values, shape (nx, ny): the first axis is x.
+        field: Values, shape (nx, ny), the first axis is x; a masked array leaves out cells, such as those in obstacles.
         span: Lowest and highest value of the colour scale.
         extent: (x low, x high, y low, y high) in length units of the domain.
         colours: Name of the colour map.
@@ -120,7 +131,7 @@ def show_field(
         The image, so that a caller may share or inspect its limits.
     """
     image = axes.imshow(
-        np.asarray(field, dtype=float).T,
+        _plain(field).T,
         origin="lower",
         extent=extent,
         cmap=colours,
@@ -129,6 +140,10 @@ def show_field(
         aspect="equal",
         interpolation="nearest",
     )
+    mask = np.ma.getmaskarray(field).T
+    if mask.any():  # an image of its own, since a value that is not finite must stay blank
+        grey = np.ma.masked_array(mask.astype(float), ~mask)
+        axes.imshow(grey, origin="lower", extent=extent, cmap=ListedColormap([MASK_COLOUR]), aspect="equal", interpolation="nearest")
     axes.set_xticks([extent[0], extent[1]])
     axes.set_yticks([extent[2], extent[3]])
     axes.tick_params(labelsize=8)

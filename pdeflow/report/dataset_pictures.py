@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from pdeflow.data.dataset import read_split
 from pdeflow.data.mesh_store import MeshShard
 from pdeflow.data.store import Shard
+from pdeflow.errors import DataError
+from pdeflow.problems.problem import problem_from
 from pdeflow.report.canvas import (
     add_colour_bar,
     label_axes,
@@ -22,6 +24,7 @@ from pdeflow.report.canvas import (
     save_numbers,
     show_field,
 )
+from pdeflow.report.cut import middle_slice, where_cut
 from pdeflow.report.fields import plot_histograms
 from pdeflow.report.mesh_panels import (
     WIDE,
@@ -31,6 +34,7 @@ from pdeflow.report.mesh_panels import (
     show_grid_field,
     show_mesh_field,
 )
+from pdeflow.report.obstacles import mask_solids, solid_cells
 from pdeflow.report.solves import plot_race, plot_solves
 
 SAMPLES, FRAMES = 4, 4
@@ -96,30 +100,27 @@ def _plot_first(path: Path, shard: Shard | MeshShard) -> list[Path]:
 
 
 def _plot_grid(path: Path, shard: Shard) -> Path:
-    """Rows are fields, columns are samples, on a uniform grid."""
+    """Rows are fields, columns are samples, on a uniform grid; obstacles are grey."""
     extent = tuple(end for ends in shard.grid.bounds[:2] for end in ends)
 
     def draw(axes: Axes, sample: int, values: np.ndarray, span: tuple[float, float]) -> Any:
-        return show_field(axes, _slice(values), span, extent=extent, bar=False)  # type: ignore[arg-type]
+        return show_field(axes, middle_slice(values, shard.grid), span, extent=extent, bar=False)  # type: ignore[arg-type]
 
-    fields = {name: list(values[:SAMPLES]) for name, values in shard.fields.items()}
+    solid = _solid_cells(shard)
+    fields = {name: list(mask_solids(values[:SAMPLES], solid)) for name, values in shard.fields.items()}
     (low_x, high_x), (low_y, high_y) = shard.grid.bounds[:2]
     box = np.array([[low_x, low_y], [high_x, high_y]])
-    return _table(path, shard, fields, draw, box, _where_cut(shard))
+    notes = (where_cut(shard.grid), "grey: obstacles" if solid is not None else "")
+    return _table(path, shard, fields, draw, box, ", ".join(filter(None, notes)))
 
 
-def _where_cut(shard: Shard) -> str:
-    """Say which slice of a field in three dimensions is shown; nothing in two."""
-    if shard.grid.ndim < 3:
-        return ""
-    (low, high), n = shard.grid.bounds[2], shard.grid.shape[2]
-    step = (high - low) / (n if shard.grid.location == "cell" or shard.grid.periodic[2] else n - 1)
-    return f"cut at x2 = {low + (n // 2 + 0.5 * (shard.grid.location == 'cell')) * step:.3g}"
-
-
-def _slice(values: np.ndarray) -> np.ndarray:
-    """Return the middle slice of a field in three dimensions."""
-    return values[:, :, values.shape[2] // 2] if values.ndim == 3 else values
+def _solid_cells(shard: Shard) -> np.ndarray | None:
+    """Return the cells in obstacles of the samples that are drawn, or None where there are none or the problem's class is not here."""
+    inputs, scalars = ({name: v[:SAMPLES] for name, v in columns.items()} for columns in (shard.inputs, shard.scalars))
+    try:
+        return solid_cells(problem_from(shard.problem) if shard.problem else None, shard.grid, inputs, scalars)
+    except DataError:
+        return None
 
 
 def _plot_mapped(path: Path, shard: Shard) -> Path:
@@ -184,7 +185,7 @@ def _plot_frames(path: Path, shard: Shard) -> Path:
     for sample, line in enumerate(figure.subplots(count, len(chosen), squeeze=False)):
         span = limits(values[sample][chosen])
         for axes, k in zip(line, chosen, strict=True):
-            field = _slice(values[sample, k])
+            field = middle_slice(values[sample, k], shard.grid)
             image = show_field(axes, field, span, extent=extent, bar=False)  # type: ignore[arg-type]
             axes.set_title(f"sample {sample}, t = {shard.times[k]:.3g}", fontsize=10)
             axes.label_outer()

@@ -1,4 +1,4 @@
-"""Pictures of fields: samples, predictions with their errors, error estimates, histograms, solutions."""
+"""Pictures of fields: samples, predictions with their errors, error estimates, histograms, solutions; masked cells are grey."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ from pdeflow.report.canvas import (
     symmetric_limits,
 )
 
+MOST_INPUTS = 4
+"""Inputs that a picture of predictions shows at most, so that its panels stay readable."""
 UNIT_SQUARE: Extent = (0.0, 1.0, 0.0, 1.0)
 
 
 def _batch(name: str, values: np.ndarray) -> np.ndarray:
-    values = np.asarray(values, dtype=float)
+    values = np.ma.asarray(values).astype(float)
     if values.ndim != 3 or values.shape[0] == 0:
         raise ValueError(f"{name}: expected shape (N, nx, ny) with N >= 1, found {values.shape}.")
     return values
@@ -104,25 +106,29 @@ def ranked_samples(errors: np.ndarray) -> dict[str, int]:
 
 def plot_predictions(
     path: str | Path,
-    a: np.ndarray,
+    a: np.ndarray | Mapping[str, np.ndarray],
     target: np.ndarray,
     prediction: np.ndarray,
     errors_rel: np.ndarray,
     extent: Extent = UNIT_SQUARE,
     unit: str = "dimensionless",
+    title: str = "",
+    name: str = "",
 ) -> Path:
-    """Draw input, target, prediction and signed error of the best, the median and the worst sample.
+    """Draw inputs, target, prediction and signed error of the best, the median and the worst sample.
 
     Target and prediction share their colour limits; each error scale is centred at zero and has its own range.
 
     Args:
         path: PNG to write; indices and errors of the rows go to the ``.csv`` beside it.
-        a: Input fields, shape (N, mx, my).
+        a: Input fields by name, each of shape (N, mx, my), or the only one; of more than four the first four are drawn.
         target: Solutions, shape (N, nx, ny).
         prediction: Predicted solutions, shape (N, nx, ny).
         errors_rel: Relative error of every sample, shape (N,), by which the rows are chosen.
         extent: (x low, x high, y low, y high) in length units of the domain.
         unit: Unit of the fields.
+        title: Title of the figure, such as where fields in three dimensions are cut.
+        name: Name of the solution.
 
     Returns:
         The path written.
@@ -130,30 +136,30 @@ def plot_predictions(
     Raises:
         ValueError: If shapes do not fit together.
     """
-    a, target, prediction = _batch("a", a), _batch("target", target), _batch("prediction", prediction)
+    inputs = {label: _batch(label or "a", values) for label, values in (a.items() if isinstance(a, Mapping) else [("", a)])}
+    target, prediction = _batch("target", target), _batch("prediction", prediction)
     errors_rel = np.asarray(errors_rel, dtype=float).ravel()
-    if target.shape != prediction.shape or not len(a) == len(target) == len(errors_rel):
+    if target.shape != prediction.shape or {len(target)} != {len(errors_rel), *map(len, inputs.values())}:
         raise ValueError(
-            f"a, target, prediction, errors_rel: shapes {a.shape}, {target.shape}, {prediction.shape}, "
-            f"{errors_rel.shape} do not fit together."
+            f"a, target, prediction, errors_rel: shapes {', '.join(str(field.shape) for field in inputs.values())}, "
+            f"{target.shape}, {prediction.shape}, {errors_rel.shape} do not fit together."
         )
-    chosen = ranked_samples(errors_rel)
-    figure = new_figure(11.4, 6.9)
-    for line, (rank, i) in zip(figure.subplots(3, 4), chosen.items(), strict=True):
-        error = prediction[i] - target[i]
-        span = limits(target[i], prediction[i])
-        show_field(line[0], a[i], limits(a[i]), extent=extent, unit=unit)
-        show_field(line[1], target[i], span, extent=extent, unit=unit)
-        show_field(line[2], prediction[i], span, extent=extent, unit=unit)
-        show_field(line[3], error, symmetric_limits(error), extent=extent, colours=ERROR_COLOURS, unit=unit)
-        for axes, title in zip(line, ("input", "target", "prediction", "prediction − target"), strict=True):
-            axes.set_title(title if rank == "best" else "", fontsize=10)
+    chosen, shown = ranked_samples(errors_rel), dict(list(inputs.items())[:MOST_INPUTS])
+    rest = f"{MOST_INPUTS} of {len(inputs)} inputs" if len(inputs) > MOST_INPUTS else ""
+    columns = [*(f"input {label}" for label in shown), f"target {name}", f"prediction {name}", "prediction − target"]
+    figure = new_figure(2.85 * len(columns), 6.9)
+    figure.suptitle(", ".join(filter(None, (title, rest))), fontsize=10)
+    for line, (rank, i) in zip(figure.subplots(3, len(columns)), chosen.items(), strict=True):
+        error, span = prediction[i] - target[i], limits(target[i], prediction[i])
+        fields = [(field[i], limits(field[i])) for field in shown.values()] + [(target[i], span), (prediction[i], span)]
+        for axes, (field, ends) in zip(line, fields, strict=False):
+            show_field(axes, field, ends, extent=extent, unit=unit)
+        show_field(line[-1], error, symmetric_limits(error), extent=extent, colours=ERROR_COLOURS, unit=unit)
+        for axes, label in zip(line, columns, strict=True):
+            axes.set_title(label.strip() if rank == "best" else "", fontsize=10)
         line[0].set_ylabel(f"{rank} (sample {i})\nrelative L2 error {100 * errors_rel[i]:.3g} %", fontsize=9)
-    save_numbers(
-        path,
-        ("rank", "sample", "relative_l2_error"),
-        [(r, i, float(errors_rel[i])) for r, i in chosen.items()],
-    )
+    rows = [(r, i, float(errors_rel[i])) for r, i in chosen.items()]
+    save_numbers(path, ("rank", "sample", "relative_l2_error"), rows)
     return save_figure(figure, path)
 
 
@@ -164,6 +170,7 @@ def plot_error_estimate_fields(
     effectivity: float,
     extent: Extent = UNIT_SQUARE,
     unit: str = "dimensionless",
+    title: str = "",
 ) -> Path:
     """Draw the true error beside the estimated one, on one colour scale, for one sample (by custom the worst).
 
@@ -174,6 +181,7 @@ def plot_error_estimate_fields(
         effectivity: Estimated over true error norm, dimensionless; 1 is perfect.
         extent: (x low, x high, y low, y high) in length units of the domain.
         unit: Unit of the solution.
+        title: Title of the figure, such as where fields in three dimensions are cut.
 
     Returns:
         The path written.
@@ -181,20 +189,21 @@ def plot_error_estimate_fields(
     Raises:
         ValueError: If the shapes differ or are not those of one field.
     """
-    true_error, estimated_error = np.squeeze(true_error), np.squeeze(estimated_error)
+    true_error, estimated_error = (np.ma.asarray(field).squeeze() for field in (true_error, estimated_error))
     if true_error.ndim != 2 or true_error.shape != estimated_error.shape:
         raise ValueError(
             f"errors: expected two fields (nx, ny), found {true_error.shape}, {estimated_error.shape}."
         )
     span = symmetric_limits(true_error, estimated_error)
     figure = new_figure(8.0, 3.5)
+    figure.suptitle(title, fontsize=10)
     left, right = figure.subplots(1, 2)
     show_field(left, true_error, span, extent=extent, colours=ERROR_COLOURS, unit=unit)
     show_field(right, estimated_error, span, extent=extent, colours=ERROR_COLOURS, unit=unit)
     left.set_title("true error", fontsize=10)
     right.set_title(f"estimated error (effectivity {float(effectivity):.3g})", fontsize=10)
     rows = [
-        (name, float(np.min(f)), float(np.max(f)), float(np.linalg.norm(f)))
+        (name, float(f.min()), float(f.max()), float(np.linalg.norm(f.compressed())))
         for name, f in (("true", true_error), ("estimated", estimated_error))
     ]
     save_numbers(path, ("error", "min", "max", "norm"), rows)
@@ -262,7 +271,7 @@ def plot_solution(
     Raises:
         ValueError: If a field is not two-dimensional.
     """
-    pair = [np.squeeze(np.asarray(field, dtype=float)) for field in (a, x)]
+    pair = [np.ma.asarray(field).astype(float).squeeze() for field in (a, x)]
     if any(field.ndim != 2 for field in pair):
         raise ValueError(f"a, x: expected two fields (nx, ny), found {np.shape(a)}, {np.shape(x)}.")
     figure = new_figure(8.0, 3.5)

@@ -8,7 +8,7 @@ from pdeflow.run_folder.folder import (
     write_json,
     write_yaml,
 )
-from pdeflow.run_folder.trained import Trained, load
+from pdeflow.run_folder.trained import Trained, iteration_lines, load
 
 __all__ = [
     "TRUSTED",
@@ -18,6 +18,7 @@ __all__ = [
     "export",
     "exports",
     "instantiate",
+    "iteration_lines",
     "load",
     "point_latest",
     "provenance",

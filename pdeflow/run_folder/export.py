@@ -27,7 +27,7 @@ def export(stage: Path, network: nn.Module, settings: Mapping[str, Any]) -> Path
         stage: Folder of the stage.
         network: The network.
         settings: At least {"network": {"class_path", "init_args"}}; what else is known travels along (problem,
-            grid, range of the inputs, metrics).
+            grid, ranges of the inputs, metrics).
 
     Returns:
         The export folder.

@@ -115,7 +115,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
 
 def provenance(argv: Sequence[str], seed: int) -> dict[str, Any]:
-    """Say what made a run: command, versions, machine, revision.
+    """Say what made a run: command and the folder it was started in, versions, machine, revision.
 
     Args:
         argv: Arguments of the command.
@@ -133,6 +133,7 @@ def provenance(argv: Sequence[str], seed: int) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "command": " ".join(["pdeflow", *argv]),
+        "folder": str(Path.cwd()),
         "seed": seed,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "python": platform.python_version(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ class Trained:
 
     Attributes:
         network: The module, in evaluation mode; an operator takes and returns physical units.
-        settings: What the export says: network, problem, grid, range of the inputs, metrics.
+        settings: What the export says: network, problem, grid, ranges of the inputs, metrics.
         problem: The problem it was trained on, or None for imported data.
         stage: Folder it was read from.
     """
@@ -85,12 +85,7 @@ class Trained:
         lines = [f"{self.settings['network']['class_path']}, {count:,} real parameters"]
         lines += [f"problem  {self.problem.equation}"] if self.problem is not None else []
         lines += [f"{name}  {value:.3g}" for name, value in (self.settings.get("metrics") or {}).items()]
-        card: dict[str, Any] = self.settings.get("iteration_card") or {"grids": []}
-        for row in card["grids"]:
-            others = ", ".join(f"{name} {row[name]}" for name in ("cg", "jacobi", "ic", "amg") if row.get(name) is not None)
-            grid = "x".join(map(str, row["grid"]))
-            lines.append(f"iterations to {card['rtol']:.0e} on {grid}: {row['network']:.1f} ({others})")
-        return "\n".join(lines)
+        return "\n".join([*lines, *iteration_lines(self.settings.get("iteration_card"))])
 
     def _as_batch(self, fields: Tensor) -> Tensor:
         dimension = len(self.settings.get("grid") or (0, 0))
@@ -103,13 +98,17 @@ class Trained:
         return fields[None, None] if lead == 0 else fields[:, None] if lead == 1 else fields
 
     def _warn_outside(self, batch: Tensor) -> None:
-        low, high = self.settings.get("input_range") or (-float("inf"), float("inf"))
-        if float(batch.min()) < low or float(batch.max()) > high:
-            warnings.warn(
-                f"inputs in [{float(batch.min()):.3g}, {float(batch.max()):.3g}] leave the training range "
-                f"[{low:.3g}, {high:.3g}]: predictions are extrapolations",
-                stacklevel=3,
-            )
+        known = self.settings.get("input_ranges") or {}
+        outside = []
+        for values, (name, (low, high)) in zip(batch.unbind(1), known.items(), strict=False):
+            found = float(values.min()), float(values.max())
+            excess = [f"{low - found[0]:.3g} below"] * (found[0] < low) + [f"{found[1] - high:.3g} above"] * (found[1] > high)
+            if excess:
+                came, seen = (f"[{ends[0]:.3g}, {ends[1]:.3g}]" for ends in (found, (low, high)))
+                outside.append(f"{name} is in {came}, the training range is {seen}: {', '.join(excess)}")
+        if outside:
+            advice = "predictions are extrapolations; train on data that reach as far, or verify them by a solve"
+            warnings.warn(f"inputs leave the training range: {'; '.join(outside)}; {advice}", stacklevel=3)
 
     def _estimate(self, batch: Tensor, u: Tensor) -> Tensor:
         if self.problem is None:
@@ -129,6 +128,27 @@ class Trained:
             e = error_field(system, prediction.double().reshape(-1).numpy())
             errors.append(-torch.from_numpy(np.asarray(e)).reshape(1, *grid.shape))  # e = u_h - u
         return torch.stack(errors)
+
+
+def iteration_lines(card: Mapping[str, Any] | None) -> list[str]:
+    """Put an iteration card into words, a line for every grid.
+
+    Args:
+        card: {"rtol", "grids": [{"grid", "network", "cg", "jacobi", "ic", "amg"}]}, the most iterations on unseen systems; None
+            where nothing was counted.
+
+    Returns:
+        The network's count, and in parentheses those of the classical methods that were counted on the same systems.
+    """
+    if not card:
+        return []
+    lines = []
+    for row in card["grids"]:
+        others = [f"{name} {row[name]}" for name in ("cg", "jacobi", "ic", "amg") if row.get(name) is not None]
+        found = "not counted" if row["network"] is None else f"{row['network']:.1f}"
+        beside = f" ({', '.join(others)})" if others else ""
+        lines.append(f"iterations to {card['rtol']:.0e} on {'x'.join(map(str, row['grid']))}: {found}{beside}")
+    return lines
 
 
 def load(path: str | Path, *, kind: str | None = None, trust: Sequence[str] = ()) -> Trained:

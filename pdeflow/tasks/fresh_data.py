@@ -133,6 +133,11 @@ class FreshDataModule(LightningDataModule):
         a, u = solve_instances(self.problem, instances, self.grid, rtol=self.rtol, device=self.device)
         return {"a": a.float(), "u": u.float(), "index": torch.tensor(numbers, device=a.device)}
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the channels of a."""
+        return self.problem.inputs
+
     def training_fields(self) -> tuple[Tensor, Tensor]:
         """Return inputs and solutions of the first batches, about 64 samples, (N, channels, *grid)."""
         return self._first

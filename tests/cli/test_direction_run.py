@@ -1,5 +1,8 @@
 """A network that proposes directions, from the settings file to the table of solvers."""
 
+import contextlib
+import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +19,7 @@ from pdeflow.errors import UsageError
 from pdeflow.geometry import Grid
 from pdeflow.models import LearnedVCycle
 from pdeflow.problems import LogNormalDarcy, Poisson
-from pdeflow.run_folder import load
+from pdeflow.run_folder import iteration_lines, load
 from pdeflow.run_folder.family import check_family
 
 from .conftest import inside
@@ -31,8 +34,11 @@ def trained(tmp_path_factory):
     settings["model"]["init_args"] |= {"grids": [[32, 32]], "steps_per_epoch": 3, "instances": 1, "batch_size": 2}
     with inside(folder):
         Path("settings.yaml").write_text(yaml.safe_dump(settings))
-        assert main(["fit", "-c", "settings.yaml", "-q"]) == 0
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            assert main(["fit", "-c", "settings.yaml", "-q"]) == 0
         (run,) = Path("runs").glob("*/latest")
+        (run / "printed.txt").write_text(printed.getvalue())
         return (folder / run).resolve()
 
 
@@ -40,6 +46,21 @@ def test_the_export_says_what_the_network_is_worth(trained):
     summary = load(trained, kind="preconditioner").summary()
     assert "LinearMultigridNet, 10,448 real parameters" in summary
     assert "iterations to 1e-08 on 32x32: 100.0 (cg " in summary  # three steps are worth nothing, and it says so
+
+
+def test_the_end_of_a_training_compares_its_iterations_with_those_of_classical_methods(trained):
+    trained_network = load(trained, kind="preconditioner")
+    (line,) = iteration_lines(trained_network.settings["iteration_card"])
+    assert f"\n  {line}\n" in (trained / "printed.txt").read_text()
+    assert re.fullmatch(r"iterations to 1e-08 on 32x32: 100\.0 \(cg \d+, jacobi \d+, (ic \d+, )?amg \d+\)", line)
+
+
+def test_what_was_not_counted_is_left_out_of_the_comparison():
+    row = {"grid": [8, 8], "network": None, "cg": None, "jacobi": None, "ic": None, "amg": 5}
+    rows = [row, row | {"network": 4.25, "amg": None}]
+    lines = iteration_lines({"rtol": 1e-6, "grids": rows})
+    assert lines == ["iterations to 1e-06 on 8x8: not counted (amg 5)", "iterations to 1e-06 on 8x8: 4.2"]
+    assert iteration_lines(None) == []
 
 
 def test_the_table_has_the_network_and_the_answer_is_verified(trained, tmp_path, capsys):

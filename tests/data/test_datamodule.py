@@ -78,6 +78,7 @@ def test_validation_and_test_come_in_order_and_whole(made):
     for loader in (data.val_dataloader(), data.test_dataloader(), data.predict_dataloader()):
         assert [batch["index"].tolist() for batch in loader] == [[0, 1], [2]]
     assert data.grid == Grid.unit((8, 8))
+    assert data.inputs == Darcy().inputs
     assert data.problem == Darcy()
 
 

@@ -110,3 +110,15 @@ def test_shapes_that_do_not_fit_are_refused_before_anything_is_written(call, fie
     with pytest.raises(ValueError, match=r"expected|do not fit"):
         call(tmp_path / "x.png", fields[0])
     assert not list(tmp_path.iterdir())
+
+
+def test_of_many_inputs_the_first_four_are_drawn_and_the_title_says_so(fields, tmp_path):
+    a, u, guess = fields
+    inputs = {f"a{k}": (k + 1) * a for k in range(6)}
+    with mock.patch.object(module, "save_figure", side_effect=lambda figure, path: figure):
+        figure = plot_predictions(tmp_path / "p.png", inputs, u, guess, np.arange(6.0), title="t")
+    panels = [axes for axes in figure.axes if axes.get_images()][:7]
+    assert [axes.get_title() for axes in panels[:5]] == ["input a0", "input a1", "input a2", "input a3", "target"]
+    for k, axes in enumerate(panels[:4]):
+        np.testing.assert_allclose(axes.get_images()[0].get_array(), (k + 1) * a[0].T)
+    assert figure.get_suptitle() == "t, 4 of 6 inputs"

@@ -1,0 +1,111 @@
+"""What `evaluate` and `solve` draw: the middle slice of fields in space, all inputs by name, and obstacles in grey."""
+
+import csv
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pdeflow import seeds
+from pdeflow.cli.evaluate import draw
+from pdeflow.cli.main import main
+from pdeflow.data import PDEDataset
+from pdeflow.data.manifest import build_manifest
+from pdeflow.generation import Recipe
+from pdeflow.generation.chains import write_chain
+from pdeflow.geometry import Grid
+from pdeflow.problems import PlumePressure, Poisson
+from pdeflow.report import fields as drawing
+from pdeflow.report.cut import middle_slice, where_cut
+from pdeflow.run_folder import Trained
+from pdeflow.tasks.accuracy import accuracy
+
+from .conftest import inside
+
+
+class Half(nn.Module):
+    """A network whose prediction is half the source."""
+
+    def forward(self, a):
+        return 0.5 * a[:, -1:]
+
+
+def drawn(problem, shape, folder):
+    """Write a dataset, evaluate the network on it, and return the figures by name with data and prediction."""
+    recipe = Recipe.of(problem, "small", {"test": 2}, shape, seed=1, method="direct", rtol=1e-8, chain_length=2)
+    for chain in recipe.chains():
+        write_chain(folder, recipe, chain, "direct", lambda iterations: None)
+    build_manifest(folder, {"rtol": recipe.rtol, "solver": "x", "seconds": 1.0, "versions": {}})
+    dataset = PDEDataset(folder, "test")
+    a, u = dataset.tensors()
+    trained = Trained(Half(), {"grid": list(shape)}, problem, folder)
+    prediction, figures = trained.predict(a), {}
+    exact = PDEDataset(folder, "test", dtype=torch.float64).tensors()
+    with mock.patch.object(drawing, "save_figure", side_effect=lambda figure, path: figures.setdefault(path.stem, figure)):
+        draw(folder, trained, dataset, a, u, prediction, accuracy(problem, dataset.grid, *exact, prediction))
+    return figures, dataset, prediction
+
+
+def images(figure):
+    return [axes.get_images()[0].get_array() for axes in figure.axes if axes.get_images()]
+
+
+@pytest.fixture(scope="module")
+def plume(tmp_path_factory):
+    problem = PlumePressure(dim=3, centre=(0.5, 0.5, 0.5), radius=0.2)
+    return drawn(problem, (8, 8, 8), tmp_path_factory.mktemp("plume"))
+
+
+@pytest.mark.parametrize("location", ["cell", "node"])
+def test_the_title_names_the_plane_whose_values_are_shown(location):
+    grid = Grid((4, 3, 6), ((0.0, 1.0), (0.0, 1.0), (-1.0, 2.0)), (False,) * 3, location)
+    x2 = middle_slice(grid.coordinates()[..., 2].numpy(), grid)
+    assert x2.shape == (4, 3)
+    assert where_cut(grid) == f"cut at x2 = {x2[0, 0]:.3g}"
+    plane = Grid.unit((4, 3))
+    assert where_cut(plane) == ""
+    assert middle_slice(x2, plane) is x2
+
+
+def test_predictions_in_space_are_drawn_on_their_middle_slice_which_the_title_names(plume):
+    figures, dataset, prediction = plume
+    assert set(figures) == {"predictions", "error_estimate"}
+    for figure in figures.values():
+        assert figure.get_suptitle() == "cut at x2 = 0.562, grey: obstacles"
+    solid = dataset.tensors()[0][:, 0, :, :, 4].numpy() == 0
+    shown = [image for image in images(figures["predictions"]) if np.ma.is_masked(image)]
+    assert solid.any()
+    for image in shown:
+        assert any(np.array_equal(np.ma.getmaskarray(image), each.T) for each in solid)
+    expected = [np.where(cells, np.nan, p).T for p, cells in zip(prediction[:, 0, :, :, 4].numpy(), solid, strict=True)]
+    assert any(np.allclose(image.filled(np.nan), each, equal_nan=True) for image in shown for each in expected)
+
+
+def test_predictions_in_the_plane_have_no_title_and_no_mask_without_obstacles(tmp_path):
+    figures, _, _ = drawn(Poisson(), (8, 8), tmp_path)
+    assert figures["predictions"].get_suptitle() == ""
+    assert not any(np.ma.is_masked(image) for image in images(figures["predictions"]))
+
+
+def test_every_input_is_drawn_under_its_name(plume):
+    figures, dataset, _ = plume
+    titles = [axes.get_title() for axes in figures["predictions"].axes if axes.get_images()][:5]
+    assert titles == ["input mask", "input f", "target p", "prediction p", "prediction − target"]
+    a = dataset.tensors()[0][..., 4].numpy()
+    mask, f = images(figures["predictions"])[:2]
+    assert any(np.array_equal(mask, each.T) for each in a[:, 0])
+    assert any(np.array_equal(f.compressed(), each.T[~np.ma.getmaskarray(f)].astype(float)) for each in a[:, 1])
+
+
+def test_the_numbers_beside_the_picture_of_a_solution_leave_out_obstacles(tmp_path):
+    with inside(tmp_path):
+        assert main(["solve", "--problem", "pdeflow.problems.PlumePressure", "--grid", "16,16", "--run", "run", "-q"]) == 0
+    problem = PlumePressure()
+    instance = problem.sample(seeds.generator(0, seeds.SOLVE, 0))
+    fluid = instance.fields["mask"].on(problem.grid((16, 16))).numpy() == 1
+    p = np.load(tmp_path / "run" / "solve" / "x.npy").reshape(16, 16)[fluid]
+    row = next(row for row in csv.DictReader((tmp_path / "run" / "figures" / "solution.csv").open()) if row["field"] == "u")
+    assert [float(row[name]) for name in ("min", "mean", "max")] == pytest.approx([p.min(), p.mean(), p.max()], rel=1e-8)
+    assert 0 < fluid.mean() < 1
