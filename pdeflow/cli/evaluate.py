@@ -149,6 +149,7 @@ def draw(
         plot_effectivity,
         plot_error_distribution,
         plot_error_estimate_fields,
+        plot_line_predictions,
         plot_predictions,
         plot_spectrum,
     )  # fmt: skip
@@ -159,20 +160,22 @@ def draw(
     if "effectivity" in values:
         path = figures / "effectivity.png"
         pictures.append(plot_effectivity(path, values["energy_error"], values["estimated_error"]))
-    grid = dataset.grid
-    if grid.ndim == 1:  # fields in the plane and slices of those in space are drawn
-        return pictures
+    grid, frame = dataset.grid, len(dataset.times) - 1  # of an evolution the last frame, which is the hardest
     fields = dict(zip(dataset.inputs, a.transpose(0, 1).numpy(), strict=True))
+    name = dataset.outputs[0] + (f" at t = {dataset.times[frame]:.3g}" if frame else "")
+    path, u, prediction = figures / "predictions.png", u[:, frame], prediction[:, frame]
+    notes = [f"the relative errors are those of all {frame + 1} frames"] if frame else []
+    if grid.ndim == 1:
+        lines_of = (grid.axis(0).numpy(), fields, u.numpy(), prediction.numpy(), values["rel_l2"])
+        return [*pictures, plot_line_predictions(path, *lines_of, title=", ".join(notes), name=name)]
     solid = solid_cells(dataset.problem, grid, fields, dataset.scalars)
-    inputs = {name: middle_slice(mask_solids(field, solid), grid) for name, field in fields.items()}
-    target, guess = (middle_slice(mask_solids(w[:, 0].numpy(), solid), grid) for w in (u, prediction))
-    name = dataset.outputs[0] + (f" at t = {dataset.times[0]:.3g}" if len(dataset.times) > 1 else "")
+    inputs = {label: middle_slice(mask_solids(field, solid), grid) for label, field in fields.items()}
+    target, guess = (middle_slice(mask_solids(w.numpy(), solid), grid) for w in (u, prediction))
     extent: Any = tuple(end for ends in grid.bounds[:2] for end in ends)
-    title = ", ".join(filter(None, (where_cut(grid), "grey: obstacles" if solid is not None else "")))
-    path = figures / "predictions.png"
+    title = ", ".join(filter(None, (where_cut(grid), "grey: obstacles" if solid is not None else "", *notes)))
     pictures.append(plot_predictions(path, inputs, target, guess, values["rel_l2"], extent, title=title, name=name))
     if grid.ndim == 2:
-        pictures.append(plot_spectrum(figures / "spectrum.png", u[:, 0].numpy(), prediction[:, 0].numpy()))
+        pictures.append(plot_spectrum(figures / "spectrum.png", u.numpy(), prediction.numpy()))
     if "effectivity" in values:
         worst, path = int(np.argmax(values["rel_l2"])), figures / "error_estimate.png"
         _, estimate = trained.predict(a[worst : worst + 1], error=True)

@@ -10,6 +10,7 @@ from pdeflow.report.fields import (
     plot_solution,
     ranked_samples,
 )
+from pdeflow.report.line_predictions import plot_line_predictions
 from pdeflow.report.mesh_fields import plot_grid_field, plot_mesh, plot_mesh_samples
 from pdeflow.report.page import write_report
 from pdeflow.report.spectrum import plot_spectrum, radial_spectrum
@@ -25,6 +26,7 @@ __all__ = [
     "plot_error_estimate_fields",
     "plot_grid_field",
     "plot_histograms",
+    "plot_line_predictions",
     "plot_mesh",
     "plot_mesh_samples",
     "plot_predictions",

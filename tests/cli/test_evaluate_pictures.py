@@ -16,8 +16,9 @@ from pdeflow.data.manifest import build_manifest
 from pdeflow.generation import Recipe
 from pdeflow.generation.chains import write_chain
 from pdeflow.geometry import Grid
-from pdeflow.problems import PlumePressure, Poisson
+from pdeflow.problems import Burgers, PlumePressure, Poisson
 from pdeflow.report import fields as drawing
+from pdeflow.report import line_predictions
 from pdeflow.report.cut import middle_slice, where_cut
 from pdeflow.run_folder import Trained
 from pdeflow.tasks.accuracy import accuracy
@@ -109,3 +110,31 @@ def test_the_numbers_beside_the_picture_of_a_solution_leave_out_obstacles(tmp_pa
     row = next(row for row in csv.DictReader((tmp_path / "run" / "figures" / "solution.csv").open()) if row["field"] == "u")
     assert [float(row[name]) for name in ("min", "mean", "max")] == pytest.approx([p.min(), p.mean(), p.max()], rel=1e-8)
     assert 0 < fluid.mean() < 1
+
+
+def test_an_evolution_on_an_interval_is_drawn_as_lines_of_its_last_frame(tmp_path):
+    recipe = Recipe.of(Burgers(), "small", {"test": 2}, (32,), seed=1, method="direct", rtol=1e-8, chain_length=2)
+    for chain in recipe.chains():
+        write_chain(tmp_path, recipe, chain, "direct", lambda iterations: None)
+    build_manifest(tmp_path, {"rtol": recipe.rtol, "solver": "x", "seconds": 1.0, "versions": {}})
+    dataset = PDEDataset(tmp_path, "test")
+    a, u = dataset.tensors()
+    figures, prediction = {}, 0.5 * u
+    with mock.patch.object(line_predictions, "save_figure", side_effect=lambda figure, path: figures.setdefault(path.stem, figure)):
+        draw(tmp_path, None, dataset, a, u, prediction, {"rel_l2": np.array([0.5, 0.6])})
+    figure, last = figures["predictions"], u[:, -1].numpy()
+    assert figure.get_suptitle() == f"the relative errors are those of all {u.shape[1]} frames"
+    for row, sample in enumerate((0, 0, 1)):  # the best, the median and the worst
+        left, middle, right = (axes.get_lines() for axes in figure.axes[3 * row : 3 * row + 3])
+        assert np.array_equal(left[0].get_ydata(), a[sample, 0])
+        assert np.array_equal(middle[0].get_ydata(), last[sample])
+        assert np.array_equal(middle[1].get_ydata(), 0.5 * last[sample])
+        assert np.allclose(right[0].get_ydata(), -0.5 * last[sample])
+    assert figure.axes[1].get_title() == f"u at t = {dataset.times[-1]:.3g}: target and prediction"
+
+
+def test_lines_that_do_not_fit_together_are_refused(tmp_path):
+    x, w = np.linspace(0, 1, 5), np.zeros((2, 5))
+    with pytest.raises(ValueError, match=r"expected shape \(2, 5\) of samples and points, found \{'f': \(2, 4\)\}"):
+        line_predictions.plot_line_predictions(tmp_path / "p.png", x, {"f": w[:, :4]}, w, w, np.zeros(2))
+    assert not list(tmp_path.iterdir())
