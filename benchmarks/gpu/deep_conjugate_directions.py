@@ -3,13 +3,15 @@
 -∇·(a∇u) = f on 128³ and 256³ cells, a = 1 or the exponential of a few waves, one right-hand side and 32. Everything iterates in float64; the cycle computes in float32 or
 bfloat16, called or replayed as a CUDA graph. Set-up (hierarchy, capture) is timed apart, and the training (on 16³ and 32³) is printed. The bars are at most 15
 iterations, and a fifth of the seconds of the faster conjugate gradients (plain or Jacobi) at the largest grid. `--tiny` does it all on a CPU in a minute,
-`--device cpu --columns 1 --repeats 0 --write` the large grids in an hour.
+`--device cpu --columns 1 --repeats 0 --write` the large grids in an hour
+(with MALLOC_MMAP_MAX_=0 and MALLOC_TRIM_THRESHOLD_=20000000000, so that the memory of large vectors is not given back after every operation).
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
 import platform
 import sys
 import time
@@ -211,13 +213,14 @@ def main() -> None:
     device = torch.device(options.device)
     gpu = device.type == "cuda"
     machine = torch.cuda.get_device_name(device) if gpu else f"a CPU, {platform.machine()}, {torch.get_num_threads()} thread(s)"
+    memory = "".join(f"{name}={value} " for name, value in sorted(os.environ.items()) if name.startswith("MALLOC_"))
     runs = f"fastest of {options.repeats} runs after one that warms up" if options.repeats else "only run"
     cycle, seconds = train(options.steps, device)
     lines = [
         "# Deep conjugate directions in space", "",
         f"On {machine}; torch {torch.__version__}. The cycle was trained on 16³ and 32³ in {options.steps} steps, {seconds:.0f} s. Relative residual {RTOL:.0e}, recomputed "
         f"in float64; the last column is the worst. Seconds of the {runs}. Written by "
-        f"`python benchmarks/gpu/deep_conjugate_directions.py {' '.join(sys.argv[1:])}`.", "",
+        f"`{memory}python benchmarks/gpu/deep_conjugate_directions.py {' '.join(sys.argv[1:])}`.", "",
         "| a | grid | right-hand sides | method | iterations | set-up s | solve s | faster CG / this | residual |", "|---|---|---:|---|---:|---:|---:|---:|---:|",
     ]  # fmt: skip
     print("\n".join(lines), flush=True)
