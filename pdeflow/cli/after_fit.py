@@ -39,7 +39,7 @@ def finish(cli: Any, trainer: Any, folder: Path, seconds: float) -> str:
         "task": cli.spec("model").get("class_path"),
         "network": cli.spec("model.init_args.network").get("class_path"),
         "network_args": cli.spec("model.init_args.network").get("init_args") or {},
-        "optimizer": describe(trainer.optimizers),
+        "optimizer": describe(trainer.optimizers, [entry.scheduler for entry in trainer.lr_scheduler_configs]),
         "parameters": sum(p.numel() * (2 if p.is_complex() else 1) for p in task.network.parameters()),
         "epochs": trainer.current_epoch,
         "steps": trainer.global_step,
@@ -93,13 +93,14 @@ def input_ranges(a: torch.Tensor, names: Sequence[str]) -> dict[str, list[float]
     return {name: [float(field.min()), float(field.max())] for name, field in zip(labels, a.unbind(1), strict=True)}
 
 
-def describe(optimizers: list[Any]) -> str:
-    """Return the optimizer's name and peak rate, for example "Muon, lr 0.02"."""
+def describe(optimizers: Sequence[Any], schedules: Sequence[Any]) -> str:
+    """Return the optimizer's name and peak rate with the schedule, for example "Muon, lr 0.02 (WarmupCosine)"."""
     names = []
     for optimizer in optimizers:
         group = optimizer.param_groups[0]
         names.append(f"{type(optimizer).__name__}, lr {format_number(group.get('initial_lr', group['lr']))}")
-    return "; ".join(names)
+    after = f" ({', '.join(type(schedule).__name__ for schedule in schedules)})" if schedules else ""
+    return "; ".join(names) + after
 
 
 def report_lines(summary: dict[str, Any], folder: Path, figure: Path, counts: Sequence[str] = ()) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -134,20 +135,23 @@ def iteration_lines(card: Mapping[str, Any] | None) -> list[str]:
     """Put an iteration card into words, a line for every grid.
 
     Args:
-        card: {"rtol", "grids": [{"grid", "network", "cg", "jacobi", "ic", "amg"}]}, the most iterations on unseen systems; None
+        card: {"rtol", "grids": [{"grid", "network", "untrained", "cg", "jacobi", "ic", "amg"}]}, the most iterations on unseen systems; None
             where nothing was counted.
 
     Returns:
-        The network's count, and in parentheses those of the classical methods that were counted on the same systems.
+        The network's count, in parentheses its count before the training and those of the classical methods on the same systems, and
+        a remark where the training made it worse.
     """
     if not card:
         return []
     lines = []
     for row in card["grids"]:
-        others = [f"{name} {row[name]}" for name in ("cg", "jacobi", "ic", "amg") if row.get(name) is not None]
+        others = [f"{name} {row[name]:.4g}" for name in ("untrained", "cg", "jacobi", "ic", "amg") if row.get(name) is not None]
         found = "not counted" if row["network"] is None else f"{row['network']:.1f}"
         beside = f" ({', '.join(others)})" if others else ""
         lines.append(f"iterations to {card['rtol']:.0e} on {'x'.join(map(str, row['grid']))}: {found}{beside}")
+    if any((row["network"] or 0) > (row.get("untrained") or math.inf) for row in card["grids"]):
+        lines.append("the training made it worse: train longer (trainer.max_steps), or use the network untrained")
     return lines
 
 

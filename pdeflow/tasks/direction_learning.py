@@ -89,6 +89,7 @@ class DirectionLearning(LightningModule):
         self.optimizer, self.lr_scheduler = optimizer or ADAM, lr_scheduler or COSINE
         self.counts: dict[tuple[int, ...], float] = {}
         self.classical: dict[tuple[int, ...], dict[str, Any]] = {}
+        self.untrained: dict[tuple[int, ...], float] = {}
 
     def setup(self, stage: str) -> None:
         """Check network, problem and grids.
@@ -164,6 +165,14 @@ class DirectionLearning(LightningModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(a))
         return loss
 
+    @torch.no_grad()
+    def on_fit_start(self) -> None:
+        """Count the iterations of the untrained network, where validation will count those of the trained one."""
+        if self.trainer.limit_val_batches and not self.untrained:
+            for shape in self.grids:
+                systems = (self.unseen_system(index, shape) for index in range(self.instances))
+                self.untrained[shape] = max(interpolated_iterations(self.network, system, self.rtol) for system in systems)
+
     def on_validation_epoch_start(self) -> None:
         """Forget the counts of the validation before."""
         self.counts = {}
@@ -182,20 +191,27 @@ class DirectionLearning(LightningModule):
         """Return the worst counts of the last validation beside those of classical methods on the same systems.
 
         Returns:
-            {"problem", "rtol", "grids": [{"grid", "network", "cg", "jacobi", "ic", "amg"}]}, plain values; "network" is None
-            before the first validation.
+            {"problem", "rtol", "grids": [{"grid", "network", "untrained", "cg", "jacobi", "ic", "amg"}]}, plain values; "network" is
+            None before the first validation.
         """
         rows = []
         for shape in self.grids:
             if shape not in self.classical:
                 systems = [self.unseen_system(index, shape) for index in range(self.instances)]
                 self.classical[shape] = classical_counts(systems, self.rtol)
-            rows.append({"grid": list(shape), "network": self.counts.get(shape), **self.classical[shape]})
+            own = {"network": self.counts.get(shape), "untrained": self.untrained.get(shape)}
+            rows.append({"grid": list(shape), **own, **self.classical[shape]})
         return {"problem": self.problem.equation, "rtol": self.rtol, "grids": rows}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the iteration card beside the weights."""
         checkpoint["iteration_card"] = self.iteration_card()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the counts of the untrained network over, which a resumed training cannot repeat."""
+        for row in checkpoint.get("iteration_card", {}).get("grids", ()):
+            if row.get("untrained") is not None:
+                self.untrained[tuple(row["grid"])] = row["untrained"]
 
     def coefficients(self, step: int) -> tuple[Tensor, tuple[float, ...]]:
         """Draw the coefficients of a training step.

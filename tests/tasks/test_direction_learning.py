@@ -51,6 +51,9 @@ def test_an_interrupted_training_resumes_bit_by_bit(tmp_path, make_trainer):
     make_trainer(max_steps=10).fit(rest, ckpt_path=tmp_path / "last.ckpt", weights_only=True)
     assert torch.equal(weights(whole), weights(rest))
     assert not torch.equal(weights(whole), weights(half))
+    fresh = small().network
+    untrained = {shape: max(interpolated_iterations(fresh, rest.unseen_system(i, shape)) for i in range(2)) for shape in rest.grids}
+    assert whole.untrained == rest.untrained == untrained  # not the count of the half-trained cycle
 
 
 def test_a_step_sees_the_same_coefficients_in_every_run_and_the_next_step_others():
