@@ -75,12 +75,13 @@ class Solution:
     detail: str = ""
 
     def __str__(self) -> str:
-        """One line for people."""
+        """One line for people; a further one says why another method than the first one answered."""
         name = self.method if self.preconditioner == "none" else f"{self.method} + {self.preconditioner}"
         switched = "" if self.switched_at is None else f", {self.switched_at} of them before the switch"
+        why = f"\n  {self.detail}" if self.reason is Reason.converged_fallback else ""
         return (
             f"{name}: {self.reason.name} in {self.iterations} iterations{switched}, residual {self.residual:.1e}, "
-            f"{self.seconds_setup:.3g} s + {self.seconds_solve:.3g} s"
+            f"set-up {self.seconds_setup:.3g} s + solve {self.seconds_solve:.3g} s{why}"
         )
 
 

@@ -60,7 +60,8 @@ def solve(
         The solution with its verdict; it never says converged unless the true residual meets the tolerance.
 
     Raises:
-        UsageError: If an argument is wrong, or a method or preconditioner that was named cannot serve this matrix.
+        UsageError: If an argument is wrong, or a method that was named, or with it or guard="none" a preconditioner, cannot serve
+            this matrix; with method="auto" and the guard "switch" others take over, and `detail` says why.
     """
     system = A if isinstance(A, LinearSystem) else linear_system(A, b, nullspace)
     if isinstance(A, LinearSystem) and b is not None:

@@ -66,3 +66,10 @@ def test_every_reason_that_can_be_acted_on_says_how():
     silent = (Reason.converged, Reason.converged_fallback, Reason.zero_rhs, Reason.stopped)
     for reason in Reason:
         assert reason in silent or ";" in reason.value or "raise" in reason.value
+
+
+def test_a_line_says_why_another_method_answered():
+    found = verify(LinearSystem(A, A @ X), X, Reason.converged_fallback, rtol=1e-6, method="cg", preconditioner="amg", detail="network: its grid is 3-D")
+    first, second = str(found).splitlines()
+    assert "converged_fallback" in first
+    assert second == "  network: its grid is 3-D"
