@@ -108,8 +108,8 @@ def call(command: str, rest: list[str]) -> int:
         module = "trained_commands" if command in ("validate", "test", "predict") else command
         with contextlib.nullcontext() if debug else short_warnings(command):
             return int(importlib.import_module(f"pdeflow.cli.{module}").main(rest, command))
-    except KeyboardInterrupt:
-        return complain(command, "interrupted; finished files are kept", INTERRUPTED)
+    except KeyboardInterrupt as interrupt:
+        return complain(command, str(interrupt) or "interrupted; finished files are kept", INTERRUPTED)
     except BrokenPipeError:
         return OK
     except Exception as error:

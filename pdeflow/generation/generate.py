@@ -88,6 +88,12 @@ def generate(
     try:
         with sole_writer(root, *engine.share):
             return fill(problem, root, recipe, resume or shard is not None, engine, progress)
+    except KeyboardInterrupt:
+        chains = recipe.chains()
+        written = sum((root / chain.sidecar).is_file() for chain in chains)
+        raise KeyboardInterrupt(
+            f"interrupted; {written} of {len(chains)} chains are written; go on with pdeflow generate --resume --out {root}"
+        ) from None
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise

@@ -84,9 +84,10 @@ def test_an_interrupted_run_keeps_its_finished_shards_and_no_others(whole, tmp_p
         if any(tmp_path.glob("data/*/*.json")):
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as interrupted:
         generate(Darcy(), tmp_path, progress=interrupt, **SETTINGS)
     made = digests(tmp_path)
+    assert f"; {len(made)} of {CHAINS} chains are written; go on with pdeflow generate --resume --out {tmp_path}" in str(interrupted.value)
     assert 0 < len(made) < CHAINS
     assert made.items() <= digests(whole).items()
     assert not list(tmp_path.rglob("*.tmp"))
