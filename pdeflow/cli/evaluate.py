@@ -16,6 +16,8 @@ from pdeflow.cli.training_data import training_data
 from pdeflow.errors import DataError, UsageError
 
 METRICS = ("rel_l2", "rel_h1", "max_error", "residual", "energy_error")
+MOST_FRAMES = 6
+"""Frames whose error is printed at most, so that they stay on one line."""
 
 
 def main(argv: list[str], command: str = "evaluate") -> int:
@@ -73,10 +75,12 @@ def evaluate(run: str | Path, data: str | None = None, split: str = "test", trus
     except ValueError as error:
         raise DataError(f"{root} does not fit the network of {trained.stage}: {error}") from error
     seconds = (time.perf_counter() - start) / max(len(a), 1)
-    values = accuracy(dataset.problem, dataset.grid, *exact_fields(dataset), prediction)
+    exact = exact_fields(dataset)
+    values = accuracy(dataset.problem, dataset.grid, *exact, prediction)
     summary = {
         "stage": trained.stage.name, "data": str(root), "split": split, "count": len(a),
         "metrics": {name: statistics(values[name]) for name in METRICS if name in values},
+        **errors_by_frame(prediction, exact[1], dataset.times),
         "effectivity": effectivity(values.get("effectivity")), "seconds_per_sample": seconds,
     }  # fmt: skip
     own = data is None and split == "test"
@@ -99,6 +103,16 @@ def statistics(values: np.ndarray) -> dict[str, float]:
         "mean": float(values.mean()), "median": float(np.median(values)),
         "q95": float(np.quantile(values, 0.95)), "worst": float(values.max()),
     }  # fmt: skip
+
+
+def errors_by_frame(prediction: torch.Tensor, u: torch.Tensor, times: Sequence[float]) -> dict[str, list[Any]]:
+    """Return an evolution's mean relative L2 error at every time, None where a solution is zero; of a steady problem nothing."""
+    from pdeflow.tasks.accuracy import frame_errors
+
+    if len(times) < 2:
+        return {}
+    means = frame_errors(prediction, u, len(times)).mean(0).tolist()
+    return {"times": [float(t) for t in times], "rel_l2_by_frame": [None if np.isnan(mean) else mean for mean in means]}
 
 
 def effectivity(values: np.ndarray | None) -> dict[str, float] | None:
@@ -196,6 +210,7 @@ def lines(summary: dict[str, Any]) -> str:
     ]
     text = f"evaluate: {summary['count']} samples of {summary['data']} ({summary['split']}), stage {summary['stage']}\n"
     text += "\n".join("  " + line for line in text_table(header, rows).splitlines())
+    text += frame_line(summary.get("times", ()), summary.get("rel_l2_by_frame", ()))
     found = summary["effectivity"]
     if found is None:
         return text + "\n  no error estimate: it needs data of a linear, symmetric positive definite problem of this package"
@@ -203,3 +218,12 @@ def lines(summary: dict[str, Any]) -> str:
         f"\n  estimated / true algebraic error {found['min']:.2f} … {found['max']:.2f}; "
         f"{100 * found['within_0.9_1.1']:.0f} % of the samples in 0.9 … 1.1"
     )
+
+
+def frame_line(times: Sequence[float], errors: Sequence[float | None]) -> str:
+    """Return a line with the errors of at most six frames, evenly chosen from the first to the last; nothing without frames."""
+    if not len(times):
+        return ""
+    chosen = np.unique(np.linspace(0, len(times) - 1, MOST_FRAMES).round().astype(int))
+    found = (f"t = {times[k]:.3g}: " + ("undefined" if (error := errors[k]) is None else f"{error:.2g}") for k in chosen)
+    return "\n  rel_l2 by frame: " + ", ".join(found)
