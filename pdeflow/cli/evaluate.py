@@ -174,20 +174,18 @@ def draw(
     if "effectivity" in values:
         path = figures / "effectivity.png"
         pictures.append(plot_effectivity(path, values["energy_error"], values["estimated_error"]))
-    grid, frame = dataset.grid, len(dataset.times) - 1  # of an evolution the last frame, which is the hardest
+    grid, path = dataset.grid, figures / "predictions.png"
     fields = dict(zip(dataset.inputs, a.transpose(0, 1).numpy(), strict=True))
-    name = dataset.outputs[0] + (f" at t = {dataset.times[frame]:.3g}" if frame else "")
-    path, u, prediction = figures / "predictions.png", u[:, frame], prediction[:, frame]
-    notes = [f"the relative errors are those of all {frame + 1} frames"] if frame else []
+    u, prediction, notes, options = last_frame(dataset, u, prediction)
     if grid.ndim == 1:
         lines_of = (grid.axis(0).numpy(), fields, u.numpy(), prediction.numpy(), values["rel_l2"])
-        return [*pictures, plot_line_predictions(path, *lines_of, title=", ".join(notes), name=name)]
+        return [*pictures, plot_line_predictions(path, *lines_of, title=", ".join(notes), **options)]
     solid = solid_cells(dataset.problem, grid, fields, dataset.scalars)
     inputs = {label: middle_slice(mask_solids(field, solid), grid) for label, field in fields.items()}
     target, guess = (middle_slice(mask_solids(w.numpy(), solid), grid) for w in (u, prediction))
     extent: Any = tuple(end for ends in grid.bounds[:2] for end in ends)
     title = ", ".join(filter(None, (where_cut(grid), "grey: obstacles" if solid is not None else "", *notes)))
-    pictures.append(plot_predictions(path, inputs, target, guess, values["rel_l2"], extent, title=title, name=name))
+    pictures.append(plot_predictions(path, inputs, target, guess, values["rel_l2"], extent, title=title, **options))
     if grid.ndim == 2:
         pictures.append(plot_spectrum(figures / "spectrum.png", u.numpy(), prediction.numpy()))
     if "effectivity" in values:
@@ -197,6 +195,32 @@ def draw(
         error, ratio = (guess - target)[worst], values["effectivity"][worst]
         pictures.append(plot_error_estimate_fields(path, error, middle_slice(estimated, grid), ratio, extent, title=title))
     return pictures
+
+
+def last_frame(
+    dataset: Any, u: torch.Tensor, prediction: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, list[str], dict[str, Any]]:
+    """Choose what is drawn of the first output: of an evolution the last frame, which is the hardest.
+
+    Args:
+        dataset: The data.
+        u: Solutions, shape (N, C, *grid).
+        prediction: Predictions, same shape.
+
+    Returns:
+        Solutions and predictions, shape (N, *grid), notes for the title, and as options of the picture the name of the field and,
+        of an evolution, the frame's own relative errors.
+    """
+    from pdeflow.tasks.accuracy import frame_errors
+
+    frame, name = len(dataset.times) - 1, dataset.outputs[0]
+    target, guess = u[:, frame], prediction[:, frame]
+    if not frame:
+        return target, guess, [], {"name": name}
+    when = f"t = {dataset.times[frame]:.3g}"
+    errors = frame_errors(guess[:, None], target[:, None], 1)[:, 0].numpy()
+    note = f"the first relative error is that of all {frame + 1} frames, the second that of the frame shown"
+    return target, guess, [note], {"name": f"{name} at {when}", "shown": (when, errors)}
 
 
 def lines(summary: dict[str, Any]) -> str:
