@@ -16,6 +16,8 @@ from pdeflow.cli.training_data import training_data
 from pdeflow.errors import DataError, UsageError
 
 METRICS = ("rel_l2", "rel_h1", "max_error", "residual", "energy_error")
+MOST_FRAMES = 6
+"""Frames whose error is printed at most, so that they stay on one line."""
 
 
 def main(argv: list[str], command: str = "evaluate") -> int:
@@ -73,10 +75,12 @@ def evaluate(run: str | Path, data: str | None = None, split: str = "test", trus
     except ValueError as error:
         raise DataError(f"{root} does not fit the network of {trained.stage}: {error}") from error
     seconds = (time.perf_counter() - start) / max(len(a), 1)
-    values = accuracy(dataset.problem, dataset.grid, *exact_fields(dataset), prediction)
+    exact = exact_fields(dataset)
+    values = accuracy(dataset.problem, dataset.grid, *exact, prediction)
     summary = {
         "stage": trained.stage.name, "data": str(root), "split": split, "count": len(a),
         "metrics": {name: statistics(values[name]) for name in METRICS if name in values},
+        **errors_by_frame(prediction, exact[1], dataset.times),
         "effectivity": effectivity(values.get("effectivity")), "seconds_per_sample": seconds,
     }  # fmt: skip
     own = data is None and split == "test"
@@ -99,6 +103,16 @@ def statistics(values: np.ndarray) -> dict[str, float]:
         "mean": float(values.mean()), "median": float(np.median(values)),
         "q95": float(np.quantile(values, 0.95)), "worst": float(values.max()),
     }  # fmt: skip
+
+
+def errors_by_frame(prediction: torch.Tensor, u: torch.Tensor, times: Sequence[float]) -> dict[str, list[Any]]:
+    """Return an evolution's mean relative L2 error at every time, None where a solution is zero; of a steady problem nothing."""
+    from pdeflow.tasks.accuracy import frame_errors
+
+    if len(times) < 2:
+        return {}
+    means = frame_errors(prediction, u, len(times)).mean(0).tolist()
+    return {"times": [float(t) for t in times], "rel_l2_by_frame": [None if np.isnan(mean) else mean for mean in means]}
 
 
 def effectivity(values: np.ndarray | None) -> dict[str, float] | None:
@@ -160,20 +174,18 @@ def draw(
     if "effectivity" in values:
         path = figures / "effectivity.png"
         pictures.append(plot_effectivity(path, values["energy_error"], values["estimated_error"]))
-    grid, frame = dataset.grid, len(dataset.times) - 1  # of an evolution the last frame, which is the hardest
+    grid, path = dataset.grid, figures / "predictions.png"
     fields = dict(zip(dataset.inputs, a.transpose(0, 1).numpy(), strict=True))
-    name = dataset.outputs[0] + (f" at t = {dataset.times[frame]:.3g}" if frame else "")
-    path, u, prediction = figures / "predictions.png", u[:, frame], prediction[:, frame]
-    notes = [f"the relative errors are those of all {frame + 1} frames"] if frame else []
+    u, prediction, notes, options = last_frame(dataset, u, prediction)
     if grid.ndim == 1:
         lines_of = (grid.axis(0).numpy(), fields, u.numpy(), prediction.numpy(), values["rel_l2"])
-        return [*pictures, plot_line_predictions(path, *lines_of, title=", ".join(notes), name=name)]
+        return [*pictures, plot_line_predictions(path, *lines_of, title=", ".join(notes), **options)]
     solid = solid_cells(dataset.problem, grid, fields, dataset.scalars)
     inputs = {label: middle_slice(mask_solids(field, solid), grid) for label, field in fields.items()}
     target, guess = (middle_slice(mask_solids(w.numpy(), solid), grid) for w in (u, prediction))
     extent: Any = tuple(end for ends in grid.bounds[:2] for end in ends)
     title = ", ".join(filter(None, (where_cut(grid), "grey: obstacles" if solid is not None else "", *notes)))
-    pictures.append(plot_predictions(path, inputs, target, guess, values["rel_l2"], extent, title=title, name=name))
+    pictures.append(plot_predictions(path, inputs, target, guess, values["rel_l2"], extent, title=title, **options))
     if grid.ndim == 2:
         pictures.append(plot_spectrum(figures / "spectrum.png", u.numpy(), prediction.numpy()))
     if "effectivity" in values:
@@ -183,6 +195,32 @@ def draw(
         error, ratio = (guess - target)[worst], values["effectivity"][worst]
         pictures.append(plot_error_estimate_fields(path, error, middle_slice(estimated, grid), ratio, extent, title=title))
     return pictures
+
+
+def last_frame(
+    dataset: Any, u: torch.Tensor, prediction: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, list[str], dict[str, Any]]:
+    """Choose what is drawn of the first output: of an evolution the last frame, which is the hardest.
+
+    Args:
+        dataset: The data.
+        u: Solutions, shape (N, C, *grid).
+        prediction: Predictions, same shape.
+
+    Returns:
+        Solutions and predictions, shape (N, *grid), notes for the title, and as options of the picture the name of the field and,
+        of an evolution, the frame's own relative errors.
+    """
+    from pdeflow.tasks.accuracy import frame_errors
+
+    frame, name = len(dataset.times) - 1, dataset.outputs[0]
+    target, guess = u[:, frame], prediction[:, frame]
+    if not frame:
+        return target, guess, [], {"name": name}
+    when = f"t = {dataset.times[frame]:.3g}"
+    errors = frame_errors(guess[:, None], target[:, None], 1)[:, 0].numpy()
+    note = f"the first relative error is that of all {frame + 1} frames, the second that of the frame shown"
+    return target, guess, [note], {"name": f"{name} at {when}", "shown": (when, errors)}
 
 
 def lines(summary: dict[str, Any]) -> str:
@@ -196,6 +234,7 @@ def lines(summary: dict[str, Any]) -> str:
     ]
     text = f"evaluate: {summary['count']} samples of {summary['data']} ({summary['split']}), stage {summary['stage']}\n"
     text += "\n".join("  " + line for line in text_table(header, rows).splitlines())
+    text += frame_line(summary.get("times", ()), summary.get("rel_l2_by_frame", ()))
     found = summary["effectivity"]
     if found is None:
         return text + "\n  no error estimate: it needs data of a linear, symmetric positive definite problem of this package"
@@ -203,3 +242,12 @@ def lines(summary: dict[str, Any]) -> str:
         f"\n  estimated / true algebraic error {found['min']:.2f} … {found['max']:.2f}; "
         f"{100 * found['within_0.9_1.1']:.0f} % of the samples in 0.9 … 1.1"
     )
+
+
+def frame_line(times: Sequence[float], errors: Sequence[float | None]) -> str:
+    """Return a line with the errors of at most six frames, evenly chosen from the first to the last; nothing without frames."""
+    if not len(times):
+        return ""
+    chosen = np.unique(np.linspace(0, len(times) - 1, MOST_FRAMES).round().astype(int))
+    found = (f"t = {times[k]:.3g}: " + ("undefined" if (error := errors[k]) is None else f"{error:.2g}") for k in chosen)
+    return "\n  rel_l2 by frame: " + ", ".join(found)

@@ -106,6 +106,24 @@ class PDEDataModule(LightningDataModule):
         """
         return _on_grid(self._any()).inputs
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the fields of u, each of which has a channel for every one of `times`.
+
+        Raises:
+            UsageError: If the samples are on meshes.
+        """
+        return _on_grid(self._any()).outputs
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """Times of the frames, one for a steady problem.
+
+        Raises:
+            UsageError: If the samples are on meshes.
+        """
+        return tuple(_on_grid(self._any()).times)
+
     def training_fields(self) -> tuple[Tensor, Tensor]:
         """Return the inputs and solutions that are trained on, (N, channels, *grid)."""
         a, u = _on_grid(self._split("train")).tensors()

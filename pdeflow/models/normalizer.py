@@ -84,5 +84,5 @@ class Normalizer(nn.Module):
         if x.ndim < 2 or x.shape[1] != len(self.mean):
             raise ValueError(
                 f"expected fields (batch, {len(self.mean)}, *grid), got shape {tuple(x.shape)}; "
-                "set in_channels or out_channels of the network to the data's channels"
+                "pass as many channels as the network has, or set its in_channels or out_channels to those of the data"
             )

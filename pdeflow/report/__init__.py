@@ -8,11 +8,11 @@ from pdeflow.report.fields import (
     plot_predictions,
     plot_samples,
     plot_solution,
-    ranked_samples,
 )
 from pdeflow.report.line_predictions import plot_line_predictions
 from pdeflow.report.mesh_fields import plot_grid_field, plot_mesh, plot_mesh_samples
 from pdeflow.report.page import write_report
+from pdeflow.report.ranked_errors import ranked_samples
 from pdeflow.report.spectrum import plot_spectrum, radial_spectrum
 from pdeflow.report.tables import SOLVER_HEADER, format_number, html_table, solver_rows, text_table
 from pdeflow.report.training import plot_training, read_metrics

@@ -22,6 +22,7 @@ from pdeflow.report.canvas import (
     show_field,
     symmetric_limits,
 )
+from pdeflow.report.ranked_errors import error_label, error_rows, ranked_samples
 
 MOST_INPUTS = 4
 """Inputs that a picture of predictions shows at most, so that its panels stay readable."""
@@ -85,25 +86,6 @@ def plot_samples(
     return save_figure(figure, path)
 
 
-def ranked_samples(errors: np.ndarray) -> dict[str, int]:
-    """Indices of the best, the median and the worst sample; what is not finite counts as worst.
-
-    Args:
-        errors: One error per sample, shape (N,).
-
-    Returns:
-        {"best": i, "median": j, "worst": k}.
-
-    Raises:
-        ValueError: If there is no sample.
-    """
-    errors = np.asarray(errors, dtype=float).ravel()
-    if errors.size == 0:
-        raise ValueError("errors: expected at least one sample, found none.")
-    order = np.argsort(np.where(np.isfinite(errors), errors, np.inf), kind="stable")
-    return {"best": int(order[0]), "median": int(order[(len(order) - 1) // 2]), "worst": int(order[-1])}
-
-
 def plot_predictions(
     path: str | Path,
     a: np.ndarray | Mapping[str, np.ndarray],
@@ -114,6 +96,7 @@ def plot_predictions(
     unit: str = "dimensionless",
     title: str = "",
     name: str = "",
+    shown: tuple[str, np.ndarray] | None = None,
 ) -> Path:
     """Draw inputs, target, prediction and signed error of the best, the median and the worst sample.
 
@@ -129,6 +112,7 @@ def plot_predictions(
         unit: Unit of the fields.
         title: Title of the figure, such as where fields in three dimensions are cut.
         name: Name of the solution.
+        shown: Of an evolution the time of the frame that is drawn, such as "t = 1", and its relative error of every sample.
 
     Returns:
         The path written.
@@ -144,22 +128,21 @@ def plot_predictions(
             f"a, target, prediction, errors_rel: shapes {', '.join(str(field.shape) for field in inputs.values())}, "
             f"{target.shape}, {prediction.shape}, {errors_rel.shape} do not fit together."
         )
-    chosen, shown = ranked_samples(errors_rel), dict(list(inputs.items())[:MOST_INPUTS])
+    chosen, drawn = ranked_samples(errors_rel), dict(list(inputs.items())[:MOST_INPUTS])
     rest = f"{MOST_INPUTS} of {len(inputs)} inputs" if len(inputs) > MOST_INPUTS else ""
-    columns = [*(f"input {label}" for label in shown), f"target {name}", f"prediction {name}", "prediction − target"]
+    columns = [*(f"input {label}" for label in drawn), f"target {name}", f"prediction {name}", "prediction − target"]
     figure = new_figure(2.85 * len(columns), 6.9)
     figure.suptitle(", ".join(filter(None, (title, rest))), fontsize=10)
     for line, (rank, i) in zip(figure.subplots(3, len(columns)), chosen.items(), strict=True):
         error, span = prediction[i] - target[i], limits(target[i], prediction[i])
-        fields = [(field[i], limits(field[i])) for field in shown.values()] + [(target[i], span), (prediction[i], span)]
+        fields = [(field[i], limits(field[i])) for field in drawn.values()] + [(target[i], span), (prediction[i], span)]
         for axes, (field, ends) in zip(line, fields, strict=False):
             show_field(axes, field, ends, extent=extent, unit=unit)
         show_field(line[-1], error, symmetric_limits(error), extent=extent, colours=ERROR_COLOURS, unit=unit)
         for axes, label in zip(line, columns, strict=True):
             axes.set_title(label.strip() if rank == "best" else "", fontsize=10)
-        line[0].set_ylabel(f"{rank} (sample {i})\nrelative L2 error {100 * errors_rel[i]:.3g} %", fontsize=9)
-    rows = [(r, i, float(errors_rel[i])) for r, i in chosen.items()]
-    save_numbers(path, ("rank", "sample", "relative_l2_error"), rows)
+        line[0].set_ylabel(error_label(rank, i, errors_rel, shown), fontsize=9)
+    save_numbers(path, *error_rows(chosen, errors_rel, shown))
     return save_figure(figure, path)
 
 

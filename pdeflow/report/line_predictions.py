@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from pdeflow.report.canvas import label_axes, line_style, new_figure, save_figure, save_numbers
-from pdeflow.report.fields import MOST_INPUTS, ranked_samples
+from pdeflow.report.fields import MOST_INPUTS
+from pdeflow.report.ranked_errors import error_label, error_rows, ranked_samples
 
 
 def plot_line_predictions(
@@ -21,6 +22,7 @@ def plot_line_predictions(
     unit: str = "dimensionless",
     title: str = "",
     name: str = "",
+    shown: tuple[str, np.ndarray] | None = None,
 ) -> Path:
     """Draw inputs, target with prediction, and signed error of the best, the median and the worst sample.
 
@@ -34,6 +36,7 @@ def plot_line_predictions(
         unit: Unit of the fields.
         title: Title of the figure.
         name: Name of the solution.
+        shown: Of an evolution the time of the frame that is drawn, such as "t = 1", and its relative error of every sample.
 
     Returns:
         The path written.
@@ -45,12 +48,12 @@ def plot_line_predictions(
     wrong = {label: np.shape(values) for label, values in fields.items() if np.shape(values) != (count, len(x))}
     if wrong:
         raise ValueError(f"fields: expected shape {(count, len(x))} of samples and points, found {wrong}.")
-    chosen, shown = ranked_samples(errors_rel), dict(list(inputs.items())[:MOST_INPUTS])
+    chosen, drawn = ranked_samples(errors_rel), dict(list(inputs.items())[:MOST_INPUTS])
     rest = f"{MOST_INPUTS} of {len(inputs)} inputs" if len(inputs) > MOST_INPUTS else ""
-    figure = new_figure(3.4 * (len(shown) + 2), 6.9)
+    figure = new_figure(3.4 * (len(drawn) + 2), 6.9)
     figure.suptitle(", ".join(filter(None, (title, rest))), fontsize=10)
-    for line, (rank, i) in zip(figure.subplots(3, len(shown) + 2, sharex=True), chosen.items(), strict=True):
-        for axes, (label, values) in zip(line, shown.items(), strict=False):
+    for line, (rank, i) in zip(figure.subplots(3, len(drawn) + 2, sharex=True), chosen.items(), strict=True):
+        for axes, (label, values) in zip(line, drawn.items(), strict=False):
             axes.plot(x, values[i], **line_style(0))
             label_axes(axes, f"input {label}" if rank == "best" else "", "x" if rank == "worst" else "", unit)
         for k, (label, values) in enumerate((("target", target), ("prediction", prediction))):
@@ -58,6 +61,6 @@ def plot_line_predictions(
         line[-1].plot(x, prediction[i] - target[i], **line_style(1))
         for axes, label in ((line[-2], f"{name}: target and prediction"), (line[-1], "prediction − target")):
             label_axes(axes, label if rank == "best" else "", "x" if rank == "worst" else "", unit, legend=rank == "best")
-        line[0].set_ylabel(f"{rank} (sample {i})\nrelative L2 error {100 * errors_rel[i]:.3g} %\n{unit}", fontsize=9)
-    save_numbers(path, ("rank", "sample", "relative_l2_error"), [(r, i, float(errors_rel[i])) for r, i in chosen.items()])
+        line[0].set_ylabel(f"{error_label(rank, i, errors_rel, shown)}\n{unit}", fontsize=9)
+    save_numbers(path, *error_rows(chosen, errors_rel, shown))
     return save_figure(figure, path)

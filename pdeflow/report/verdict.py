@@ -216,10 +216,10 @@ def overall(findings: Sequence[Finding]) -> str:
 
 
 def data_finding(manifest: Row | None) -> Finding:
-    """Judge the data set: every stored solution has a true relative residual within the tolerance asked for.
+    """Judge the data set: the number stored with every solution, such as its residual, is within the tolerance asked for.
 
     Args:
-        manifest: The data set's manifest with rtol and residual; None where the run made no data.
+        manifest: The data set's manifest with rtol, residual and what that number is (verdict); None where the run made no data.
 
     Returns:
         One finding.
@@ -228,11 +228,11 @@ def data_finding(manifest: Row | None) -> Finding:
         return Finding("amber", "Data: this run made no data set, so no residual of the data was checked.")
     largest, rtol = (manifest.get("residual") or {}).get("max"), manifest.get("rtol")
     if largest is None or rtol is None:
-        return Finding("amber", "Data: the manifest records no true residual to compare with a tolerance.")
-    held = float(largest) <= float(rtol)
+        return Finding("amber", "Data: the manifest records no residual to compare with a tolerance.")
+    held, measured = float(largest) <= float(rtol), manifest.get("verdict") or "true relative residual"
     return Finding(
         "green" if held else "red",
-        f"Data: the largest true relative residual is {format_number(float(largest))}, "
+        f"Data: the {measured} is at most {format_number(float(largest))} over all samples, "
         f"{'within' if held else 'above'} the tolerance {float(rtol):.0e}.",
     )
 

@@ -46,7 +46,9 @@ class Trained:
             batch_size: Inputs at a time.
 
         Returns:
-            u in the layout and kind of `a`, or (u, estimated error) of one shape.
+            u of the kind of `a`, or (u, estimated error) of one shape. A network with one output channel returns the layout of `a`;
+            with several, such as the frames of an evolution, they are the axis before the grid: (channels, *grid) for (*grid,),
+            (N, channels, *grid) otherwise.
 
         Raises:
             UsageError: If the shape does not fit the network, or an error is asked for without a problem.
@@ -54,8 +56,13 @@ class Trained:
         fields = torch.as_tensor(np.asarray(a) if not isinstance(a, Tensor) else a)
         batch = self._as_batch(fields)
         self._warn_outside(batch)
-        with torch.no_grad():
-            parts = [self.network(part.float()) for part in batch.split(batch_size)]
+        try:
+            with torch.no_grad():
+                parts = [self.network(part.float()) for part in batch.split(batch_size)]
+        except ValueError as error:
+            raise UsageError(
+                f"{type(self.network).__name__} cannot take inputs (N, channels, *grid) of shape {tuple(batch.shape)}: {error}"
+            ) from error
         u = torch.cat(parts)
         results = [_restore(field, fields) for field in ([u, self._estimate(batch, u)] if error else [u])]
         found = results if isinstance(a, Tensor) else [field.numpy() for field in results]
@@ -178,7 +185,8 @@ def load(path: str | Path, *, kind: str | None = None, trust: Sequence[str] = ()
 
 
 def _restore(u: Tensor, like: Tensor) -> Tensor:
-    """Drop the axes that were added to make a batch."""
+    """Drop the axes that were added to make a batch; several output channels keep theirs."""
     if u.ndim == like.ndim:
         return u
-    return u[0, 0] if u.ndim - like.ndim == 2 else u[:, 0]
+    fields = u[:, 0] if u.shape[1] == 1 else u
+    return fields[0] if u.ndim - like.ndim == 2 else fields

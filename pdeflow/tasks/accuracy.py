@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from pdeflow.errors import DataError
@@ -41,6 +42,30 @@ def field_errors(prediction: Tensor, u: Tensor, grid: Grid) -> dict[str, Tensor]
         "rel_h1": relative_h1(p, v, extent, periodic=all(grid.periodic), location=grid.location),
         "max_error": (p - v).abs().flatten(1).amax(1),
     }
+
+
+def frame_errors(prediction: Tensor, u: Tensor, frames: int) -> Tensor:
+    """Compare predicted with true fields of an evolution at every time for itself, in float64.
+
+    Args:
+        prediction: Predicted fields, shape (samples, outputs * frames, *grid.shape), the frames of each output in a row.
+        u: True fields, same shape.
+        frames: Number of times.
+
+    Returns:
+        ‖p(t) - u(t)‖ / ‖u(t)‖ in L2 over all outputs, dimensionless, shape (samples, frames); not a number where u(t) = 0.
+
+    Raises:
+        DataError: If the shapes differ, or the channels are not whole outputs.
+    """
+    if prediction.shape != u.shape or u.shape[1] % frames:
+        raise DataError(
+            f"expected predictions and solutions of one shape with {frames} frames for every output, got "
+            f"{tuple(prediction.shape)} and {tuple(u.shape)}"
+        )
+    p, v = (w.double().unflatten(1, (-1, frames)).transpose(1, 2).flatten(2) for w in (prediction, u))
+    size = v.norm(dim=2)
+    return torch.where(size > 0, (p - v).norm(dim=2) / size, torch.nan)
 
 
 def system_errors(

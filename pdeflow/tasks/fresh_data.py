@@ -138,6 +138,16 @@ class FreshDataModule(LightningDataModule):
         """Names of the channels of a."""
         return self.problem.inputs
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the fields of u, each of which has a channel for every one of `times`."""
+        return self.problem.outputs
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """Times of the frames, one for a steady problem."""
+        return self.problem.times
+
     def training_fields(self) -> tuple[Tensor, Tensor]:
         """Return inputs and solutions of the first batches, about 64 samples, (N, channels, *grid)."""
         return self._first

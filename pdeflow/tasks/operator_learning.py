@@ -18,6 +18,7 @@ from pdeflow.geometry import Grid
 from pdeflow.losses import RelativeL2
 from pdeflow.problems import Problem
 from pdeflow.tasks.accuracy import field_errors
+from pdeflow.tasks.channels import check_channels
 from pdeflow.tasks.coarsening import coarser, coarser_shape
 from pdeflow.tasks.configure import configure
 
@@ -88,6 +89,7 @@ class OperatorLearning(LightningModule):
             for factor in self.coarsen:
                 shape = coarser_shape(self.grid, factor)
                 getattr(self.network, "check_grid", lambda shape: None)(shape)
+            check_channels(self.network, a, u, self.data)
             getattr(self.network, "fit_normalizers", lambda a, u: None)(a, u)
         except ValueError as error:
             raise UsageError(f"{type(self.network).__name__} does not fit the data: {error}") from error

@@ -12,7 +12,7 @@ from pdeflow.cli.main import main
 from .conftest import inside
 
 FILES = sorted(experiment.configs().glob("*/*.yaml"))
-SMALL = {"n_modes": [4, 4], "hidden_channels": 8, "n_layers": 1}
+SMALL = {"hidden_channels": 8, "n_layers": 1}
 
 
 def shrunk(content, path):
@@ -37,12 +37,23 @@ def shrunk(content, path):
             section["grid"] = [16, 16]
         network = section.get("model", {}).get("init_args", {}).get("network", {})
         if "n_modes" in network.get("init_args", {}):
-            network["init_args"].update(SMALL)
+            network["init_args"].update(SMALL, n_modes=[4] * len(network["init_args"]["n_modes"]))
         task = section.get("model", {})
         if task.get("class_path", "").endswith("DirectionLearning"):
             sides = {2: [32, 32], 3: [16, 16, 16]}[len(task["init_args"].get("grids", [[64, 64]])[0])]
             task["init_args"].update(steps_per_epoch=1, instances=1, batch_size=1, grids=[sides])
     return content
+
+
+def own_data(content):
+    """The dataset of a network that is not for fields in the plane, made from the settings that have its name; else None."""
+    network = content.get("model", {}).get("init_args", {}).get("network", {})
+    if len(network.get("init_args", {}).get("n_modes", (1, 1))) == 2:
+        return None
+    path = experiment.configs() / "generate" / f"{content['name']}.yaml"
+    Path("generate.yaml").write_text(yaml.safe_dump(shrunk(experiment.read(path), path), sort_keys=False))
+    assert main(["generate", "-c", "generate.yaml"]) == 0
+    return f"datasets/{content['name']}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -52,7 +63,7 @@ def test_the_file_runs_for_one_step(path, here, tmp_path):
         content = shrunk(experiment.read(path), path)
         Path("settings.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
         command = "run" if path.parent.name == "experiments" else path.parent.name
-        extra = [f"--data.path={data}"] if command == "fit" and "data" in content else []
+        extra = [f"--data.path={own_data(content) or data}"] if command == "fit" and "data" in content else []
         arguments = ["settings.yaml"] if command == "run" else ["-c", "settings.yaml", *extra]
         assert main([command, *arguments]) == 0
         if path.parent.name == "generate":

@@ -119,18 +119,26 @@ def test_an_evolution_on_an_interval_is_drawn_as_lines_of_its_last_frame(tmp_pat
     build_manifest(tmp_path, {"rtol": recipe.rtol, "solver": "x", "seconds": 1.0, "versions": {}})
     dataset = PDEDataset(tmp_path, "test")
     a, u = dataset.tensors()
-    figures, prediction = {}, 0.5 * u
+    figures, prediction = {}, 0.5 * u  # of sample 1 the last frame is worse than the others
+    prediction[1, -1] = -u[1, -1]
     with mock.patch.object(line_predictions, "save_figure", side_effect=lambda figure, path: figures.setdefault(path.stem, figure)):
         draw(tmp_path, None, dataset, a, u, prediction, {"rel_l2": np.array([0.5, 0.6])})
     figure, last = figures["predictions"], u[:, -1].numpy()
-    assert figure.get_suptitle() == f"the relative errors are those of all {u.shape[1]} frames"
+    assert figure.get_suptitle() == (
+        f"the first relative error is that of all {u.shape[1]} frames, the second that of the frame shown"
+    )
+    when, own = f"t = {dataset.times[-1]:.3g}", ("50", "50", "200")
     for row, sample in enumerate((0, 0, 1)):  # the best, the median and the worst
         left, middle, right = (axes.get_lines() for axes in figure.axes[3 * row : 3 * row + 3])
         assert np.array_equal(left[0].get_ydata(), a[sample, 0])
         assert np.array_equal(middle[0].get_ydata(), last[sample])
-        assert np.array_equal(middle[1].get_ydata(), 0.5 * last[sample])
-        assert np.allclose(right[0].get_ydata(), -0.5 * last[sample])
-    assert figure.axes[1].get_title() == f"u at t = {dataset.times[-1]:.3g}: target and prediction"
+        assert np.array_equal(middle[1].get_ydata(), prediction[sample, -1])
+        assert np.allclose(right[0].get_ydata(), prediction[sample, -1] - last[sample])
+        label = f"relative L2 error {(50, 50, 60)[row]} %,\nat {when}: {own[row]} %\n"
+        assert label in figure.axes[3 * row].get_ylabel()
+    rows = list(csv.DictReader((tmp_path / "predictions.csv").open()))
+    assert [float(row[f"relative_l2_error at {when}"]) for row in rows] == pytest.approx([0.5, 0.5, 2.0])
+    assert figure.axes[1].get_title() == f"u at {when}: target and prediction"
 
 
 def test_lines_that_do_not_fit_together_are_refused(tmp_path):

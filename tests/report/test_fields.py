@@ -122,3 +122,18 @@ def test_of_many_inputs_the_first_four_are_drawn_and_the_title_says_so(fields, t
     for k, axes in enumerate(panels[:4]):
         np.testing.assert_allclose(axes.get_images()[0].get_array(), (k + 1) * a[0].T)
     assert figure.get_suptitle() == "t, 4 of 6 inputs"
+
+
+def test_beside_the_error_that_ranks_a_row_stands_that_of_the_part_which_is_drawn_unless_it_has_none(fields, tmp_path):
+    a, u, guess = fields
+    own, path = np.array([0.5, 1.25, np.nan, 2.0, 2.0, 2.0]), tmp_path / "p.png"
+    errors = np.array([0.3, 0.1, 0.9, 0.2, 0.5, 0.4])
+    with mock.patch.object(module, "save_figure", side_effect=lambda figure, path: figure):
+        figure = plot_predictions(path, a, u, guess, errors, shown=("t = 1", own))
+    labels = [axes.get_ylabel() for axes in figure.axes if "sample" in axes.get_ylabel()]
+    assert labels == [
+        "best (sample 1)\nrelative L2 error 10 %,\nat t = 1: 125 %",
+        "median (sample 0)\nrelative L2 error 30 %,\nat t = 1: 50 %",
+        "worst (sample 2)\nrelative L2 error 90 %",
+    ]
+    np.testing.assert_array_equal([float(row["relative_l2_error at t = 1"]) for row in read(path)], own[[1, 0, 2]])

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pdeflow.problems import Burgers, Darcy, ForcedVorticity
 from pdeflow.report.verdict import (
     Finding,
     accuracy_findings,
@@ -95,6 +96,13 @@ def test_accuracy_is_measured_against_predicting_zero(mean, worst, colour):
 )
 def test_data_is_good_when_its_largest_true_residual_is_within_the_tolerance(largest, colour):
     assert data_finding({"rtol": 1e-8, "residual": {"max": largest}}).colour == colour
+
+
+@pytest.mark.parametrize("problem", [Burgers, Darcy, ForcedVorticity])
+def test_the_number_stored_with_the_data_has_the_name_that_the_problem_gives_it(problem):
+    found = data_finding({"rtol": 1e-8, "residual": {"max": 9e-9}, "verdict": problem.verdict})
+    assert found.text == f"Data: the {problem.verdict} is at most 9.00e-09 over all samples, within the tolerance 1e-08."
+    assert "true relative residual" in data_finding({"rtol": 1e-8, "residual": {"max": 9e-9}}).text
 
 
 def test_what_has_not_run_is_amber():

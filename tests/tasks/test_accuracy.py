@@ -7,7 +7,7 @@ import torch
 from pdeflow.errors import DataError
 from pdeflow.problems import Darcy, Poisson
 from pdeflow.tasks import accuracy
-from pdeflow.tasks.accuracy import system_errors
+from pdeflow.tasks.accuracy import frame_errors, system_errors
 
 GRID = Darcy().grid((16, 16))
 BASIC = {"rel_l2", "rel_h1", "max_error"}
@@ -81,3 +81,30 @@ def test_fields_that_do_not_belong_together_are_refused(data):
     for wrong in ((a, u, u[:, :, :8]), (a[:2], u, u), (a[..., :8], u, u), (a.repeat(1, 2, 1, 1), u, u)):
         with pytest.raises(DataError, match="got a"):
             accuracy(Darcy(), GRID, *wrong)
+
+
+def test_the_error_of_a_frame_is_that_of_the_outputs_at_its_time():
+    u = torch.randn(3, 2, 5, 8, 8, dtype=torch.float64)  # samples, outputs, frames, grid
+    growing = 0.1 * torch.arange(5).double().reshape(5, 1, 1)
+    found = frame_errors(((1 + growing) * u).flatten(1, 2), u.flatten(1, 2), 5)
+    torch.testing.assert_close(found, 0.1 * torch.arange(5).double().expand(3, 5), rtol=1e-12, atol=1e-15)
+
+
+def test_the_error_of_all_frames_is_the_mean_of_their_squares_weighted_by_the_energy_of_each():
+    u, p = torch.randn(2, 4, 6, 16, dtype=torch.float64).unbind(0)
+    energy = u.square().sum(2)
+    whole = (frame_errors(p, u, 6).square() * energy).sum(1) / energy.sum(1)
+    torch.testing.assert_close(whole.sqrt(), frame_errors(p, u, 1)[:, 0])
+
+
+def test_the_error_of_a_frame_at_rest_is_not_a_number_and_leaves_the_others():
+    u = torch.ones(2, 3, 4)
+    u[:, 0] = 0
+    found = frame_errors(u + 1, u, 3)
+    assert found.isnan().tolist() == [[True, False, False]] * 2
+    assert found[:, 1:].eq(1).all()
+
+
+def test_channels_that_are_no_whole_outputs_are_refused():
+    with pytest.raises(DataError, match="one shape with 3 frames"):
+        frame_errors(torch.ones(2, 4, 8), torch.ones(2, 4, 8), 3)
