@@ -85,8 +85,9 @@ def add_method_arguments(p: ArgumentParser) -> None:
         help="With a learned preconditioner: count iterations on so many instances.",
     )
     p.add_argument(
-        "--unseen_grids", type=list[list[int]], default=[[64, 64], [128, 128]], help="Their grids."
-    )
+        "--unseen_grids", type=list[list[int]] | None, default=None,
+        help="Their grids; 64 x 64 and 128 x 128, in space 16 x 16 x 16 and 32 x 32 x 32.",
+    )  # fmt: skip
     p.add_argument("--out", type=str | None, default=None, help="Where to write x (.npy).")
     p.add_argument("--run", type=str | None, default=None, help="Run folder for summary and pictures.")
 
@@ -178,9 +179,9 @@ def _solve_system(settings: Any, quiet: bool, solve: Any) -> int:
     system, title = read_system(settings)
     preconditioner = choose_preconditioner(settings.preconditioner, system)
     if settings.unseen:
-        from pdeflow.cli.solve_report import check_unseen
+        from pdeflow.cli.unseen import check_unseen
 
-        check_unseen(settings, preconditioner)
+        check_unseen(settings, preconditioner, system)
     method = "direct" if settings.preconditioner == "direct" else settings.method
     print(f"solve: {title}")
     columns = right_hand_sides(settings.rhs) if getattr(settings, "rhs", None) else None

@@ -10,7 +10,7 @@ import numpy as np
 from pdeflow.cli.arrays import write_array
 from pdeflow.cli.progress import progress
 from pdeflow.cli.resolution import resolution
-from pdeflow.errors import UsageError
+from pdeflow.cli.unseen import unseen_counts
 
 
 def write_comparison(
@@ -84,56 +84,6 @@ def race(
     return [
         (row.as_dict() | {"winner": best is not None and row.name == best.name}, row.solution) for row in rows
     ]
-
-
-def check_unseen(settings: Any, preconditioner: Any) -> None:
-    """Refuse counts on unseen instances that nothing could be compared with, before anything is solved.
-
-    Raises:
-        UsageError: If the network has no untrained form that solves, or there is no comparison they belong to.
-    """
-    if not hasattr(preconditioner, "untrained"):
-        name = preconditioner if isinstance(preconditioner, str) else type(preconditioner).__name__
-        raise UsageError(f"--unseen compares a trained cycle with the untrained one, and {name} has none that solves; leave it out")
-    if not (settings.compare or settings.run):
-        raise UsageError("--unseen belongs to a comparison; add --compare all, or --run FOLDER")
-
-
-def unseen_counts(settings: Any, learned: Any, quiet: bool) -> dict[str, Any]:
-    """Count iterations to the tolerance on instances that neither training nor the table saw.
-
-    Args:
-        settings: Settings of the command.
-        learned: Trained network.
-        quiet: No progress.
-
-    Returns:
-        Counts by grid; every solve is verified, one that fails counts as infinite.
-    """
-    from pdeflow import seeds
-    from pdeflow.linalg import solve
-
-    methods = {"untrained": learned.untrained(), "trained": learned, "amg": "amg", "cg": "none"}
-    grids = []
-    with progress("unseen instances", quiet) as display:
-        for g, shape in enumerate(settings.unseen_grids):
-            counts: dict[str, list[float]] = {name: [] for name in methods}
-            for i in range(settings.unseen):
-                generator = seeds.generator(settings.seed_everything, seeds.SOLVE, settings.instance + 1 + i)
-                instance = settings.problem.sample(generator)
-                system = settings.problem.system(instance, settings.problem.layout(instance, tuple(shape)))
-                for name, M in methods.items():
-                    method = "fcg" if name.endswith("trained") else "cg"
-                    found = solve(system, method=method, preconditioner=M, rtol=settings.rtol, guard="none")
-                    counts[name].append(found.iterations if found.converged else float("inf"))
-                if display is not None:
-                    display.update(g * settings.unseen + i + 1, len(settings.unseen_grids) * settings.unseen)
-            means = {f"{name}_mean": float(np.mean(values)) for name, values in counts.items()}
-            ratio = max(np.divide(counts["trained"], counts["untrained"]))
-            grids.append(
-                {"grid": list(shape), "count": settings.unseen, **means, "trained_max_ratio": float(ratio)}
-            )
-    return {"coefficients": settings.unseen, "grids": grids}
 
 
 def write_run(
