@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 from jsonargparse import ArgumentParser
 
@@ -17,8 +15,8 @@ from pdeflow.cli import experiment
 from pdeflow.cli.arrays import read_array, write_array
 from pdeflow.cli.exit_codes import NOT_CONVERGED, OK
 from pdeflow.cli.progress import progress
-from pdeflow.cli.resolution import resolution
 from pdeflow.cli.solve_columns import right_hand_sides, solve_columns
+from pdeflow.cli.system import read_system, refuse_two_systems
 from pdeflow.errors import UsageError
 
 METHODS = ("auto", "cg", "fcg", "dcdm", "gmres", "fgmres", "minres", "gcro_dr", "bicgstab", "def_cg", "direct")
@@ -131,6 +129,7 @@ def solve_from(config: dict[str, Any], overrides: list[str], quiet: bool = False
         p.print_help()
         return OK
     text = [f"--config={yaml.safe_dump(config, sort_keys=False)}"] if config else []
+    refuse_two_systems(from_problem, overrides)
     settings = p.parse_args([*text, *overrides])
     for name, allowed in (("method", METHODS), ("guard", GUARDS)):
         if settings[name] not in allowed:
@@ -208,50 +207,6 @@ def _solve_system(settings: Any, quiet: bool, solve: Any) -> int:
 
         write_comparison(settings, system, title, solution, preconditioner, quiet)
     return OK if solution.converged else NOT_CONVERGED
-
-
-def read_system(settings: Any) -> tuple[Any, str]:
-    """Return the linear system and its description.
-
-    Args:
-        settings: Settings of the command.
-
-    Returns:
-        (system, one line).
-    """
-    from pdeflow.linalg import describe, linear_system
-    from pdeflow.linalg.matrix_files import read_matrix, read_vector
-
-    if "problem" in settings:
-        if settings.rhs is not None:
-            raise UsageError("--rhs belongs to a matrix file; a problem brings its own right-hand side")
-        from pdeflow import seeds
-        from pdeflow.problems.instance import name_of
-
-        problem = settings.problem
-        instance = problem.sample(seeds.generator(settings.seed_everything, seeds.SOLVE, settings.instance))
-        if not problem.linear:
-            raise UsageError(
-                f"{type(problem).__name__} is not one linear system ({problem.algorithm}); solve it with: pdeflow generate --count 1"
-            )
-        layout = problem.layout(instance, resolution(settings, problem))
-        system = problem.system(instance, layout)
-        return system, f"{problem.equation}, {name_of(layout)}, n = {system.n:,}"
-    A = read_matrix(settings.matrix)
-    b = None if not settings.rhs else read_vector(settings.rhs, A.shape[0], columns=True)
-    nullspace = settings.nullspace
-    if nullspace is not None and nullspace not in ("constant", "none"):
-        nullspace = read_array(nullspace, "nullspace")
-    system = linear_system(A, b, nullspace)
-    basis, note = system.null_basis(), ""
-    if settings.project and basis is not None:
-        b_in_range = system.b - basis @ (basis.T @ system.b)
-        removed = float(np.linalg.norm(system.b - b_in_range) / (np.linalg.norm(system.b) or 1.0))
-        system = replace(system, b=b_in_range)
-        note = f"; least squares: a part of b of relative size {removed:.2g} was dropped, residuals are those without it"
-    if b is None:
-        note = f"; b = A times {'0 … 1' if system.nullspace is not None else 'ones'}"
-    return system, f"{settings.matrix}: {describe(system.A)}{note}"
 
 
 def choose_preconditioner(name: str, system: Any) -> Any:

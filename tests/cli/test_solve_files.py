@@ -9,6 +9,7 @@ import pytest
 import scipy.io
 import scipy.sparse as sp
 
+from pdeflow.cli.experiment import configs
 from pdeflow.cli.main import main
 
 from .conftest import inside
@@ -76,6 +77,27 @@ def test_a_comparison_skips_what_needs_too_much(tmp_path, capsys, monkeypatch):
         sp.save_npz("A.npz", sp.csr_array(pyamg.gallery.poisson((12, 12), format="csr")))
         assert main(["solve", "A.npz", "--compare", "all", "--method", "cg"]) == 0
     assert "skipped: needs about" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--grid", "12,12"], "--grid belongs to a problem"),
+        (["--grid=12,12"], "--grid belongs to a problem"),
+        (["--h", "0.1"], "--h belongs to a problem"),
+        (["--instance", "3"], "--instance belongs to a problem"),
+        (["--problem=pdeflow.problems.Poisson"], "give the matrix file or the problem"),
+        (["-c", str(configs() / "solve" / "darcy.yaml")], "give the matrix file or the problem"),
+    ],
+)
+def test_a_matrix_file_takes_no_options_of_a_problem(options, words, tmp_path, capsys):
+    with inside(tmp_path):
+        sp.save_npz("A.npz", sp.csr_array(pyamg.gallery.poisson((12, 12), format="csr")))
+        assert main(["solve", "A.npz", *options]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert words in printed.err
+    assert len(printed.err.splitlines()) == 1
 
 
 def test_a_matrix_file_is_solved_without_importing_torch(tmp_path):
