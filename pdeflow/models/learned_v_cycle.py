@@ -165,7 +165,8 @@ class LearnedVCycle(nn.Module):
         if not fits or any(getattr(grid, "periodic", ())) or getattr(grid, "location", "cell") != "cell":
             raise ValueError(
                 f"this learned V-cycle needs a {self.dim}-D Dirichlet grid of cells and its coefficient, got "
-                f"grid {grid} and coefficient {type(coefficient).__name__}; use AMG for others"
+                f"grid {grid} and coefficient {type(coefficient).__name__}; a matrix on such a grid gets them by "
+                "pdeflow.linalg.LinearSystem(A, b, grid=…, coefficient=…), use AMG for others"
             )
         if obstacles is not None and not isinstance(obstacles, Obstacles):
             raise ValueError(f"a mask must say what holds at its walls: Obstacles of pdeflow.linalg.obstacles, got {type(obstacles).__name__}; or use AMG")

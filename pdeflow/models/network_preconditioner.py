@@ -86,10 +86,10 @@ def check_sides(shape: Sequence[int], dim: int, divisor: int) -> None:
         ValueError: With the shape.
     """
     if len(shape) != dim or any(side % divisor for side in shape):
-        raise ValueError(
-            f"the network was made for a {dim}-D grid with sides divisible by {divisor}, got {tuple(shape) or 'a system without a grid'}; "
-            "use AMG, or a network made for it"
-        )
+        expected = f"the network was made for a {dim}-D grid with sides divisible by {divisor}, got"
+        if not shape:
+            raise ValueError(f"{expected} a system without a grid; give it one by pdeflow.linalg.LinearSystem(A, b, grid=…), or use AMG")
+        raise ValueError(f"{expected} {tuple(shape)}; use AMG, or a network made for it")
 
 
 def on_grid(network: nn.Module, system: Any, dim: int, divisor: int, linear: bool, dtype: torch.dtype | None) -> NetworkPreconditioner:  # fmt: skip
