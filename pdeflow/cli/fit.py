@@ -14,6 +14,7 @@ from typing import Any
 from pdeflow.cli import experiment
 from pdeflow.cli.exit_codes import INTERRUPTED, OK, TERMINATED
 from pdeflow.cli.metrics_log import kept_metrics
+from pdeflow.cli.unfinished import resume_command
 from pdeflow.errors import DataError, UsageError
 
 RUN = "PDEFLOW_RUN"
@@ -214,8 +215,6 @@ def run_trainer(trainer: Any, cli: Any, resume: Path | None, folder: Path) -> in
     Raises:
         DataError: If the checkpoint does not fit the task.
     """
-    hint = f"resume with: pdeflow fit -c {folder / 'config.yaml'} --out {folder.parent} --ckpt_path last"
-    hint += f" --stage {folder.name.split('.', 1)[1]}" if "." in folder.name else ""
     from pdeflow.cli.trainer_cli import quiet_libraries
 
     quiet_libraries()
@@ -225,7 +224,7 @@ def run_trainer(trainer: Any, cli: Any, resume: Path | None, folder: Path) -> in
         trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resume, weights_only=True)
     if not trainer.interrupted and not trainer.received_sigterm:
         return OK
-    print(f"\nfit: interrupted; {hint}", file=sys.stderr)
+    print(f"\nfit: interrupted; resume with: {resume_command(folder)}", file=sys.stderr)
     return TERMINATED if trainer.received_sigterm else INTERRUPTED
 
 

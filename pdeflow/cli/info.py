@@ -154,6 +154,7 @@ def where(found: dict[str, Any]) -> str:
 
 def run_lines(path: Path) -> str:
     """Return the stages of a run with their main figures."""
+    from pdeflow.cli.unfinished import resume_command, unfinished
     from pdeflow.run_folder import exports, read_json, resolve
 
     run = resolve(path)
@@ -171,7 +172,8 @@ def run_lines(path: Path) -> str:
         )
     for name, settings in exports(run).items():
         numbers = ", ".join(f"{key} {value:.3g}" for key, value in (settings.get("metrics") or {}).items())
-        lines.append(f"{name:<12}{settings['kind']}, {settings['network']['class_path']} {numbers}")
+        lines.append(f"{name:<11} {settings['kind']}, {settings['network']['class_path']} {numbers}")
+    lines += [f"{folder.name:<11} training not finished; go on with: {resume_command(folder)}" for folder in unfinished(run)]
     lines += [
         f"{stage:<12}{run / stage / 'summary.json'}"
         for stage in ("evaluate", "solve")
