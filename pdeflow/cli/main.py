@@ -30,6 +30,13 @@ COMMANDS = {
     "info": ("around", "what a dataset, a run folder, a mesh, a matrix or a settings file holds"),
     "doctor": ("around", "versions, devices, optional packages, and a self-test"),
 }
+SYNONYMS = {
+    "train": "fit", "learn": "fit", "resume": "fit", "eval": "evaluate", "score": "evaluate", "check": "doctor", "selftest": "doctor",
+    "infer": "predict", "inference": "predict", "apply": "predict", "sample": "generate", "simulate": "generate", "create": "generate",
+    "compare": "solve", "benchmark": "solve", "show": "info", "describe": "info", "inspect": "info", "experiment": "run", "plot": "report",
+    "import": "data", "export": "data", "convert": "data",
+}  # fmt: skip
+"""What other programs call a command."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -156,7 +163,7 @@ def suggestion(word: str) -> str:
     """Return ", did you mean …?" where a command is near, else nothing."""
     import difflib
 
-    near = difflib.get_close_matches(word, COMMANDS, n=1)
+    near = [SYNONYMS[word]] if word in SYNONYMS else difflib.get_close_matches(word, COMMANDS, n=1)
     return f", did you mean {near[0]!r}?" if near else ""
 
 

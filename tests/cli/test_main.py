@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pdeflow.cli.main import COMMANDS, main, short_warnings
+from pdeflow.cli.main import COMMANDS, SYNONYMS, main, short_warnings
 
 HEAVY = ("torch", "numpy", "scipy", "lightning", "jsonargparse", "yaml", "h5py", "matplotlib", "rich")
 HELP = Path(__file__).parents[2] / "pdeflow" / "cli" / "help"
@@ -48,6 +48,14 @@ def test_an_unknown_command_is_answered_with_the_nearest(capsys):
         capsys.readouterr().err
         == "pdeflow: unknown command 'solv', did you mean 'solve'?; see pdeflow --help\n"
     )
+
+
+@pytest.mark.parametrize(("word", "command"), SYNONYMS.items())
+def test_a_command_of_other_programs_is_answered_with_the_one_that_does_it(word, command, capsys):
+    assert command in COMMANDS
+    assert word not in COMMANDS
+    assert main([word]) == 2
+    assert capsys.readouterr().err == f"pdeflow: unknown command {word!r}, did you mean {command!r}?; see pdeflow --help\n"
 
 
 def test_doctor_tests_the_installation(capsys):
