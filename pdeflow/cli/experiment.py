@@ -6,6 +6,7 @@ settings of the one command that reads it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -217,7 +218,16 @@ def bracketed(argv: Sequence[str], option: str) -> list[str]:
     Args:
         argv: Arguments.
         option: Name with dashes.
+
+    Returns:
+        The arguments.
+
+    Raises:
+        UsageError: If the numbers are joined by an x, or by spaces.
     """
+    if other := re.search(rf"(?:^| ){option}[ =](\d+(?:[ x×*]\d+)+)(?: |$)", " ".join(argv), re.I):
+        commas = re.sub(r"\D", ",", other.group(1))
+        raise UsageError(f"expected numbers with commas between, got {option} {other.group(1)}; write {option} {commas}")
 
     def wrapped(before: str, word: str) -> str:
         name, equals, value = word.partition("=")

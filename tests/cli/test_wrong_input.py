@@ -10,7 +10,7 @@ import scipy.io
 import scipy.sparse as sp
 import yaml
 
-from pdeflow.cli.experiment import one_resolution
+from pdeflow.cli.experiment import bracketed, one_resolution
 from pdeflow.cli.main import main
 
 from .conftest import TINY, inside
@@ -141,6 +141,22 @@ def test_a_tolerance_that_is_not_reached_is_exit_code_3(tmp_path, capsys):
         )
         assert "maxiter" in capsys.readouterr().out
         assert not Path("x.npy").exists()
+
+
+@pytest.mark.parametrize("given", [["--grid", "64x32"], ["--grid=64X32"], ["--grid", "64×32"], ["--grid", "64", "32"], ["--grid", "64*32", "-q"]])
+@pytest.mark.parametrize("command", ["solve", "generate"])
+def test_a_grid_without_commas_is_answered_with_one(command, given, capsys):
+    assert main([command, "--problem=pdeflow.problems.Darcy", *given]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"{command}: ")
+    assert error.endswith("; write --grid 64,32\n")
+
+
+@pytest.mark.parametrize("given", ["64,32", "[64,32]", "[64, 32]", "64"])
+def test_a_grid_with_commas_is_a_list(given):
+    inner = given.strip("[]")
+    assert bracketed(["--grid", given, "-q"], "--grid") == ["--grid", f"[{inner}]", "-q"]
+    assert bracketed([f"--grid={given}"], "--grid") == [f"--grid=[{inner}]"]
 
 
 def test_a_mesh_size_on_the_command_line_replaces_the_grid_of_the_file_and_the_reverse():
