@@ -17,6 +17,12 @@ from pdeflow.cli.main import suggestion
 from pdeflow.errors import UsageError
 
 SHARED = ("name", "problem", "seed_everything")
+OWN_KEYS = {
+    "fit": ("model", "trainer", "optimizer", "lr_scheduler"),
+    "generate": ("count", "workers", "chain_length"),
+    "solve": ("compare", "preconditioner", "unseen", "guard"),
+}
+"""Keys that one command alone reads, in a settings file without sections."""
 SECTIONS = ("generate", "fit", "evaluate", "solve", "report")
 
 
@@ -94,6 +100,27 @@ def stages(content: Mapping[str, Any]) -> list[str]:
 def is_experiment(content: Mapping[str, Any]) -> bool:
     """Whether a settings file has sections, instead of being the settings of one command."""
     return any(key.split(".")[0] in SECTIONS for key in content)
+
+
+def command_of(content: Mapping[str, Any]) -> str | None:
+    """Return the command whose settings a file without sections holds, by a key that only it has; None where several fit."""
+    return next((command for command, keys in OWN_KEYS.items() if any(key in content for key in keys)), None)
+
+
+def refuse_other_command(file: str | Path, content: Mapping[str, Any], command: str) -> None:
+    """Refuse a settings file that was written for another command.
+
+    Args:
+        file: Its path.
+        content: What `read` returned.
+        command: The command that was given the file.
+
+    Raises:
+        UsageError: If only another command reads it.
+    """
+    other = None if is_experiment(content) else command_of(content)
+    if other not in (None, command):
+        raise UsageError(f"{file} is a settings file of `pdeflow {other}`, not of {command}; use it with: pdeflow {other} -c {file}")
 
 
 def section(content: Mapping[str, Any], command: str, stage: str | None = None) -> dict[str, Any]:
@@ -250,8 +277,13 @@ def settings(
 
     Returns:
         (settings of the command, the whole merged content).
+
+    Raises:
+        UsageError: If a file is missing, not a settings file, or that of another command.
     """
     content: dict[str, Any] = {}
     for file in files:
-        content = merge(content, read(file))
+        found = read(file)
+        refuse_other_command(file, found, command)
+        content = merge(content, found)
     return (section(content, command, stage) if content else {}), content

@@ -74,7 +74,7 @@ def text_of(path: Path) -> str:
             if experiment.is_experiment(content)
             else "one command's settings"
         )
-        command = "run" if experiment.is_experiment(content) else f"{command_of(content)} -c"
+        command = "run" if experiment.is_experiment(content) else f"{experiment.command_of(content) or 'solve'} -c"
         return f"settings    {path}\n{kind}\nrun with    pdeflow {command} {path}"
     if path.suffix in (".hdf5", ".h5"):
         raise UsageError(f"{path} is one shard; name the dataset's folder, the one with manifest.json")
@@ -98,11 +98,6 @@ def is_mesh(path: Path) -> bool:
         with h5py.File(path, "r") as file:
             return "cell_type" in file["mesh"].attrs if "mesh" in file else False
     return path.suffix.lower() in MESHES
-
-
-def command_of(content: dict[str, Any]) -> str:
-    """Return the command whose settings these are, by the key that only it has."""
-    return "generate" if "count" in content else "fit" if "model" in content else "solve"
 
 
 def dataset_lines(found: dict[str, Any]) -> str:

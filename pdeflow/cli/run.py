@@ -40,6 +40,7 @@ def main(argv: list[str], command: str = "run") -> int:
         )
     file = experiment.find(names[0])
     content = experiment.read(file)
+    experiment.refuse_other_command(file, content, "run")
     sections = [name for name in experiment.stages(content) if name != "report"]
     if not sections:
         raise UsageError(f"{file} has no section to run; it needs generate, fit, evaluate or solve")

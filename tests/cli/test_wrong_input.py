@@ -10,8 +10,9 @@ import scipy.io
 import scipy.sparse as sp
 import yaml
 
-from pdeflow.cli.experiment import bracketed, one_resolution
+from pdeflow.cli.experiment import bracketed, command_of, configs, one_resolution, read, refuse_other_command
 from pdeflow.cli.main import main
+from pdeflow.errors import UsageError
 
 from .conftest import TINY, inside
 
@@ -141,6 +142,29 @@ def test_a_tolerance_that_is_not_reached_is_exit_code_3(tmp_path, capsys):
         )
         assert "maxiter" in capsys.readouterr().out
         assert not Path("x.npy").exists()
+
+
+SINGLE = sorted(path for kind in ("fit", "generate", "solve") for path in (configs() / kind).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SINGLE, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_settings_file_belongs_to_its_command_and_no_other(path):
+    kind = command_of(read(path))
+    assert kind == path.parent.name or (kind is None and set(read(path)) <= {"name", "problem", "grid"})
+    for command in ("run", "generate", "fit", "solve"):
+        if kind in (None, command):
+            refuse_other_command(path, read(path), command)
+        else:
+            with pytest.raises(UsageError, match=f"is a settings file of `pdeflow {kind}`, not of {command}; use it with"):
+                refuse_other_command(path, read(path), command)
+
+
+@pytest.mark.parametrize("command", [["solve", "-c"], ["generate", "-c"], ["run"]])
+def test_a_settings_file_of_another_command_is_refused_in_one_line(command, capsys):
+    assert main([*command, str(configs() / "fit" / "darcy.yaml")]) == 2
+    error = capsys.readouterr().err
+    assert "darcy.yaml is a settings file of `pdeflow fit`" in error
+    assert len(error.splitlines()) == 1
 
 
 @pytest.mark.parametrize("given", [["--grid", "64x32"], ["--grid=64X32"], ["--grid", "64×32"], ["--grid", "64", "32"], ["--grid", "64*32", "-q"]])
