@@ -82,9 +82,8 @@ def fit(
         )
     start = time.monotonic()
     made = [run, *run.parents[:2]] if out is None else [folder if run.exists() else run]
-    with removed_if_empty(folder, made), kept_metrics(folder), told_to_followers(run):
+    with training_folder(folder, made), kept_metrics(folder), told_to_followers(run):
         trainer = make_trainer(cli, folder, quiet)
-        folder.mkdir(parents=True, exist_ok=True)
         write_yaml(folder / "config.yaml", cli.resolved())
         write_json(folder / "run.json", provenance(sys.argv[1:], int(cli.config.seed_everything)))
         code = run_trainer(trainer, cli, resume, folder)
@@ -124,8 +123,8 @@ def told_to_followers(run: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def removed_if_empty(folder: Path, made: Sequence[Path]) -> Iterator[None]:
-    """Remove what a training that failed before its first checkpoint left.
+def training_folder(folder: Path, made: Sequence[Path]) -> Iterator[None]:
+    """Make the folder of a training, and remove what one that failed before its first checkpoint left.
 
     Args:
         folder: Folder of the stage.
@@ -135,6 +134,7 @@ def removed_if_empty(folder: Path, made: Sequence[Path]) -> Iterator[None]:
         Nothing.
     """
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         yield
     except Exception:
         if not any((folder / "checkpoints").glob("*.ckpt")):

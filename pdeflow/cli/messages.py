@@ -25,7 +25,8 @@ def exit_code(error: BaseException) -> int:
             return BAD_DATA
         if isinstance(kind, UsageError | FileNotFoundError):
             return USAGE
-    return USAGE if _from_parser(error) or _raised_at_a_door(error) or _refused(error) else INTERNAL
+    usage = _from_parser(error) or _raised_at_a_door(error) or _refused(error) or _makes_a_folder(error)
+    return USAGE if usage else INTERNAL
 
 
 def one_line(error: BaseException) -> str:
@@ -33,6 +34,8 @@ def one_line(error: BaseException) -> str:
     for kind in _chain(error):
         if isinstance(kind, DataError | UsageError):
             return " ".join(str(kind).split())
+    if isinstance(error, OSError) and _makes_a_folder(error):
+        return f"folder {error.filename} cannot be created ({error.strerror}); name another, in a folder that exists and can be written to"
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"file {error.filename} not found"
     text = str(error)
@@ -47,6 +50,11 @@ def one_line(error: BaseException) -> str:
 
 def _from_parser(error: BaseException) -> bool:
     return type(error).__name__ in ("ArgumentError", "ArgumentTypeError")
+
+
+def _makes_a_folder(error: BaseException) -> bool:
+    """Whether the system refused to make a folder."""
+    return isinstance(error, OSError) and any(frame.name in ("mkdir", "makedirs") for frame in traceback.extract_tb(error.__traceback__))
 
 
 def _raised_at_a_door(error: BaseException) -> bool:

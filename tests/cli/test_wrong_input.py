@@ -1,5 +1,6 @@
 """Wrong input gets one clear line and the right exit code, and nothing half-written is left behind."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -142,6 +143,23 @@ def test_a_tolerance_that_is_not_reached_is_exit_code_3(tmp_path, capsys):
         )
         assert "maxiter" in capsys.readouterr().out
         assert not Path("x.npy").exists()
+
+
+@pytest.mark.parametrize("command", ["fit", "generate", "solve --run", "solve --out"])
+@pytest.mark.parametrize("folder", ["taken/run", "taken", "/proc/nowhere"])
+def test_a_folder_that_cannot_be_made_is_named_with_the_reason(command, folder, experiment, tmp_path, capsys):
+    with inside(tmp_path):
+        Path("taken").write_text("a file")
+        arguments = {
+            "fit": [*fit_settings(experiment / "runs" / "tiny" / "latest" / "generate")[:-1], folder],
+            "generate": ["generate", "--problem=pdeflow.problems.Darcy", "--count", "2", "--grid", "8,8", "--out", folder],
+            "solve --run": ["solve", matrix("A.npz", A), "--run", folder],
+            "solve --out": ["solve", matrix("A.npz", A), "--out", f"{folder}/x.npy"],
+        }[command]
+        assert main([*arguments, "-q"]) == 2
+        assert Path("taken").read_text() == "a file"
+    error = capsys.readouterr().err
+    assert re.fullmatch(rf"\w+: folder {folder}\S* cannot be created \([A-Z][a-z ]+\); name another, .*\n", error), error
 
 
 SINGLE = sorted(path for kind in ("fit", "generate", "solve") for path in (configs() / kind).glob("*.yaml"))
