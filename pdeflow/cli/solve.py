@@ -194,7 +194,7 @@ def _solve_system(settings: Any, quiet: bool, solve: Any) -> int:
         )  # fmt: skip
     print(f"  {solution}")
     if solution.switched_at is not None or not solution.converged:
-        print(f"  {solution.reason.name}: {solution.detail}")
+        print(f"  {why(solution)}")
     elif solution.reason.name == "converged_fallback":
         print(f"  what was asked for failed: {solution.detail}")
     if solution.reason.name == "incompatible_nullspace":
@@ -206,7 +206,22 @@ def _solve_system(settings: Any, quiet: bool, solve: Any) -> int:
         from pdeflow.cli.solve_report import write_comparison
 
         write_comparison(settings, system, title, solution, preconditioner, quiet)
+    if not (settings.run or quiet) and has_pictures(settings, system):
+        print("  pictures and numbers: add --run DIR")
     return OK if solution.converged else NOT_CONVERGED
+
+
+def why(solution: Any) -> str:
+    """Return the reason of a solve and its numbers, the reason once."""
+    reason, detail = solution.reason, solution.detail
+    return detail if detail == reason.value or detail.startswith(reason.name) else f"{reason.name}: {detail}"
+
+
+def has_pictures(settings: Any, system: Any) -> bool:
+    """Whether a run folder would hold pictures: of a race, or of a solution in the plane."""
+    if settings.compare or system.grid is not None:
+        return bool(settings.compare) or system.grid.ndim == 2
+    return "problem" in settings and settings.problem.domain.dim == 2
 
 
 def choose_preconditioner(name: str, system: Any) -> Any:

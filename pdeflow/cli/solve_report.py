@@ -128,7 +128,7 @@ def write_run(
         pictures.append(plot_solution(figures / "solution.png", values, u, names=(name, "u")))
     elif "problem" in settings:
         pictures += plot_elsewhere(settings, solution, figures / "solution.png")
-    print("  " + ", ".join(map(str, pictures)))
+    print("  " + ", ".join(map(str, pictures or [run / "solve" / "summary.json"])))
 
 
 def plot_elsewhere(settings: Any, solution: Any, path: Path) -> list[Path]:
