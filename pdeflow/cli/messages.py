@@ -17,6 +17,12 @@ NOISE = (
     "Errors:", "Expected a <class 'NoneType'>", "Expected a path but",
 )  # fmt: skip
 
+HOMES = {
+    "optimizer": ("pdeflow.optim", "torch.optim"), "lr_scheduler": ("pdeflow.optim",), "problem": ("pdeflow.problems",),
+    "network": ("pdeflow.models",), "model": ("pdeflow.tasks",), "loss": ("pdeflow.losses",), "data": ("pdeflow.data",),
+}  # fmt: skip
+"""Modules whose classes a setting takes, the package's own first."""
+
 
 def exit_code(error: BaseException) -> int:
     """Return the exit code of an error: 4 for bad data, 2 for usage and settings, 1 for everything else."""
@@ -109,14 +115,14 @@ def settings_message(text: str) -> str:
             f"{name!r} is required but was not given; add it to the command line or to the file given with -c"
         )
     where, sentence = _innermost(text)
-    return " ".join(f"{where}{_plain(sentence, text)}".split())
+    return " ".join(f"{where}{_plain(sentence, text, where)}".split())
 
 
 def _innermost(text: str) -> tuple[str, str]:
     """Return "KEY: " of the innermost setting that was wrong, and the sentence about it."""
     keys: list[tuple[int, str]] = []
     found = "", text
-    for line in text.splitlines():
+    for line in filter(str.strip, text.splitlines()):
         indent, said = len(line) - len(line.lstrip()), line.strip(" -")
         keys = [(depth, name) for depth, name in keys if depth < indent]
         if key := re.match(r"Parser key \"([^\"]+)\"", said):
@@ -126,7 +132,7 @@ def _innermost(text: str) -> tuple[str, str]:
     return found
 
 
-def _plain(sentence: str, text: str) -> str:
+def _plain(sentence: str, text: str, key: str = "") -> str:
     """Say in words what the parser says in types."""
     sentence = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", sentence)
     sentence = re.sub(r"typing\.Literal\[([^\]]*)\]", lambda found: "one of " + found.group(1).replace("'", ""), sentence)
@@ -136,8 +142,20 @@ def _plain(sentence: str, text: str) -> str:
         names = getattr(importlib.import_module(absent.group(1)), "__all__", ())
         near = difflib.get_close_matches(absent.group(2), names, n=1, cutoff=0.5)
         return f"{absent.group(1)} has no {absent.group(2)!r}" + (f", did you mean {near[0]!r}?" if near else "")
+    if word := re.fullmatch(r"Expected a dot import path string: (\S+)", sentence):
+        return f"{word.group(1)!r} is no class path{_class_paths(word.group(1), key)}"
     value = re.search(r"Given value: (\S+)$", text.strip())
     return f"{sentence}. Got value: {value.group(1)}" if value and re.fullmatch(r"Expected an? \w+", sentence) else sentence
+
+
+def _class_paths(word: str, key: str) -> str:
+    """Return "; write …" with the public class whose name is nearest, in the modules of the setting where they are known."""
+    last = key.strip(": ").rsplit(".", 1)[-1]
+    homes = HOMES.get(last) or dict.fromkeys(home for several in HOMES.values() for home in several)
+    paths = {name: f"{home}.{name}" for home in reversed(list(homes)) for name in importlib.import_module(home).__all__ if name[0].isupper()}
+    lower = {name.lower(): path for name, path in paths.items()}
+    near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
+    return f"; write {lower[near[0]]}" if near else f"; write a class with its module, one of {' or '.join(homes)} (--help-all lists them)"
 
 
 def _near(name: str, text: str) -> str:
