@@ -193,10 +193,9 @@ def _solve_system(settings: Any, quiet: bool, solve: Any) -> int:
             callback=None if display is None else monitor(display, settings.rtol),
         )  # fmt: skip
     print(f"  {solution}")
-    if solution.switched_at is not None or not solution.converged:
+    fallback = solution.reason.name == "converged_fallback"  # its line says why
+    if not fallback and (solution.switched_at is not None or not solution.converged):
         print(f"  {why(solution)}")
-    elif solution.reason.name == "converged_fallback":
-        print(f"  what was asked for failed: {solution.detail}")
     if solution.reason.name == "incompatible_nullspace":
         print("  next: the same command with --project solves the least-squares problem")
     if settings.out and solution.converged:

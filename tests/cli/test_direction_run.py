@@ -76,7 +76,10 @@ def test_the_table_has_the_network_and_the_answer_is_verified(trained, tmp_path,
     with inside(tmp_path):
         assert main([*arguments, *learned]) == 0
         printed = capsys.readouterr().out
-        assert "converged_fallback: dcdm + LinearMultigridNet" in printed
+        _, said, why, *_ = printed.splitlines()
+        assert ": converged_fallback in " in said
+        assert why.startswith("  dcdm + LinearMultigridNet: ")
+        assert printed.count(why.strip()) == 1, "the reason is given once"
         assert "LinearMultigridNet, trained" in printed
         assert main([*arguments, *learned, "--guard", "multi"]) == 0
         assert "dcdm + LinearMultigridNet: converged in" in capsys.readouterr().out
