@@ -13,6 +13,7 @@ import torch
 from pdeflow.cli import experiment
 from pdeflow.cli.exit_codes import OK
 from pdeflow.cli.training_data import training_data
+from pdeflow.cli.unfinished import trained_stage
 from pdeflow.errors import DataError, UsageError
 
 METRICS = ("rel_l2", "rel_h1", "max_error", "residual", "energy_error")
@@ -57,12 +58,13 @@ def evaluate(run: str | Path, data: str | None = None, split: str = "test", trus
 
     Raises:
         UsageError: If the dataset is not there.
-        DataError: If dataset and network do not fit.
+        DataError: If the run holds no trained operator, or dataset and network do not fit.
     """
     from pdeflow.data import PDEDataset
     from pdeflow.run_folder import load, write_json
     from pdeflow.tasks.accuracy import accuracy
 
+    trained_stage(run, "operator")
     trained = load(run, kind="operator", trust=trust)
     root = Path(data) if data else training_data(trained.stage, "--data")
     if root is None:

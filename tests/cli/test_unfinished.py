@@ -24,7 +24,7 @@ def interrupted(experiment, tmp_path):
 
 
 @pytest.mark.parametrize("path", ["run", "run/fit.operator"])
-@pytest.mark.parametrize("command", ["test", "validate", "predict"])
+@pytest.mark.parametrize("command", ["test", "validate", "predict", "evaluate"])
 def test_a_command_that_needs_the_network_says_how_to_go_on(interrupted, command, path, capsys):
     assert main([command, path]) == 4
     assert capsys.readouterr().err == f"{command}: {path}: the training of fit.operator was not finished; go on with: {RESUME}\n"
