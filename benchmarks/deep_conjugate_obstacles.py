@@ -84,6 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plane", type=int, nargs="*", default=[64, 128, 256])
     parser.add_argument("--space", type=int, nargs="*", default=[32, 64, 96])
+    parser.add_argument("--write", action="store_true", help=f"write {RESULT.name}")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
@@ -91,7 +92,7 @@ def main() -> None:
     lines = [
         "# Learned V-cycles around obstacles", "",
         f"Iterations to 1e-6, verified, and milliseconds with set-up, one thread of a shared machine; {platform.machine()}, torch {torch.__version__}. The cycles were trained on empty boxes, "
-        f"32² and 64² ({cycles[2][1]:.0f} CPU seconds), 16³ and 32³ ({cycles[3][1]:.0f}). Regenerate with `python benchmarks/deep_conjugate_obstacles.py`.", "",
+        f"32² and 64² ({cycles[2][1]:.0f} CPU seconds), 16³ and 32³ ({cycles[3][1]:.0f}). Regenerate with `python benchmarks/deep_conjugate_obstacles.py --write`.", "",
         "| grid | obstacle | wall | cycle untrained | cycle trained | AMG-CG (aggregation) | IC-CG | CG |", "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for dim, sides in ((2, options.plane), (3, options.space)):
@@ -100,7 +101,8 @@ def main() -> None:
                 methods = (("dcdm", LearnedVCycle(dim=dim)), ("dcdm", cycles[dim][0]), ("cg", "amg:sa"), ("cg", "ic"), ("cg", "none"))
                 lines.append(f"| {n}^{dim} | {name} | {wall} | {' | '.join(cell(system, *m) for m in methods)} |")
                 print(lines[-1], flush=True)
-                RESULT.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if options.write:
+        RESULT.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import torch
 from pdeflow.cli import experiment
 from pdeflow.cli.exit_codes import OK
 from pdeflow.cli.training_data import training_data
-from pdeflow.cli.unfinished import trained_stage
 from pdeflow.errors import DataError, UsageError
 
 METRICS = ("rel_l2", "rel_h1", "max_error", "residual", "energy_error")
@@ -64,7 +63,6 @@ def evaluate(run: str | Path, data: str | None = None, split: str = "test", trus
     from pdeflow.run_folder import load, write_json
     from pdeflow.tasks.accuracy import accuracy
 
-    trained_stage(run, "operator")
     trained = load(run, kind="operator", trust=trust)
     root = Path(data) if data else training_data(trained.stage, "--data")
     if root is None:

@@ -14,7 +14,6 @@ from typing import Any
 from pdeflow.cli import experiment
 from pdeflow.cli.exit_codes import INTERRUPTED, OK, TERMINATED
 from pdeflow.cli.metrics_log import kept_metrics
-from pdeflow.cli.unfinished import resume_command
 from pdeflow.errors import DataError, UsageError
 
 RUN = "PDEFLOW_RUN"
@@ -216,6 +215,7 @@ def run_trainer(trainer: Any, cli: Any, resume: Path | None, folder: Path) -> in
         DataError: If the checkpoint does not fit the task.
     """
     from pdeflow.cli.trainer_cli import quiet_libraries
+    from pdeflow.run_folder.unfinished import resume_command
 
     quiet_libraries()
     if resume is not None:

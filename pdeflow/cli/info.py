@@ -149,8 +149,8 @@ def where(found: dict[str, Any]) -> str:
 
 def run_lines(path: Path) -> str:
     """Return the stages of a run with their main figures."""
-    from pdeflow.cli.unfinished import resume_command, unfinished
     from pdeflow.run_folder import exports, read_json, resolve
+    from pdeflow.run_folder.unfinished import resume_command, unfinished
 
     run = resolve(path)
     lines = [f"run         {run}"]

@@ -235,11 +235,9 @@ def choose_preconditioner(name: str, system: Any) -> Any:
         raise UsageError(
             f"--preconditioner {name!r} is neither auto, none, jacobi, ilu, ic, amg, petsc:TYPE, direct nor a run folder"
         )
-    from pdeflow.cli.unfinished import trained_stage
     from pdeflow.run_folder import load
     from pdeflow.run_folder.family import check_family
 
-    trained_stage(name, "preconditioner")
     trained = load(name, kind="preconditioner")
     check_family(trained.network, trained.problem, system)
     return trained.network

@@ -11,8 +11,8 @@ from pdeflow.cli import experiment
 from pdeflow.cli.exit_codes import OK
 from pdeflow.cli.fit import check_checkpoint
 from pdeflow.cli.training_data import training_data
-from pdeflow.cli.unfinished import trained_stage
 from pdeflow.errors import DataError, UsageError
+from pdeflow.run_folder import Stages
 
 
 def main(argv: list[str], command: str) -> int:
@@ -31,7 +31,7 @@ def main(argv: list[str], command: str) -> int:
         raise UsageError(
             f"name a run folder: pdeflow {command} RUN, for example runs/darcy-quickstart/latest"
         )
-    found = trained_stage(rest[0], "operator")
+    found = Stages.find(rest[0], "operator")
     folder = found.run / found.stage
     if not (folder / "config.yaml").is_file():
         raise DataError(f"{folder} has no config.yaml; it was not made by pdeflow fit")

@@ -86,6 +86,19 @@ def plot_samples(
     return save_figure(figure, path)
 
 
+def drawn_inputs(inputs: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], str]:
+    """Choose the inputs that a picture of predictions has room for.
+
+    Args:
+        inputs: Fields by name, of any shape.
+
+    Returns:
+        (the first four, a remark where there are more).
+    """
+    rest = f"{MOST_INPUTS} of {len(inputs)} inputs" if len(inputs) > MOST_INPUTS else ""
+    return dict(list(inputs.items())[:MOST_INPUTS]), rest
+
+
 def plot_predictions(
     path: str | Path,
     a: np.ndarray | Mapping[str, np.ndarray],
@@ -128,8 +141,7 @@ def plot_predictions(
             f"a, target, prediction, errors_rel: shapes {', '.join(str(field.shape) for field in inputs.values())}, "
             f"{target.shape}, {prediction.shape}, {errors_rel.shape} do not fit together."
         )
-    chosen, drawn = ranked_samples(errors_rel), dict(list(inputs.items())[:MOST_INPUTS])
-    rest = f"{MOST_INPUTS} of {len(inputs)} inputs" if len(inputs) > MOST_INPUTS else ""
+    chosen, (drawn, rest) = ranked_samples(errors_rel), drawn_inputs(inputs)
     columns = [*(f"input {label}" for label in drawn), f"target {name}", f"prediction {name}", "prediction − target"]
     figure = new_figure(2.85 * len(columns), 6.9)
     figure.suptitle(", ".join(filter(None, (title, rest))), fontsize=10)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pdeflow.report.canvas import label_axes, line_style, new_figure, save_figure, save_numbers
-from pdeflow.report.fields import MOST_INPUTS
+from pdeflow.report.fields import drawn_inputs
 from pdeflow.report.ranked_errors import error_label, error_rows, ranked_samples
 
 
@@ -48,8 +48,7 @@ def plot_line_predictions(
     wrong = {label: np.shape(values) for label, values in fields.items() if np.shape(values) != (count, len(x))}
     if wrong:
         raise ValueError(f"fields: expected shape {(count, len(x))} of samples and points, found {wrong}.")
-    chosen, drawn = ranked_samples(errors_rel), dict(list(inputs.items())[:MOST_INPUTS])
-    rest = f"{MOST_INPUTS} of {len(inputs)} inputs" if len(inputs) > MOST_INPUTS else ""
+    chosen, (drawn, rest) = ranked_samples(errors_rel), drawn_inputs(inputs)
     figure = new_figure(3.4 * (len(drawn) + 2), 6.9)
     figure.suptitle(", ".join(filter(None, (title, rest))), fontsize=10)
     for line, (rank, i) in zip(figure.subplots(3, len(drawn) + 2, sharex=True), chosen.items(), strict=True):

@@ -16,6 +16,7 @@ from torch import nn
 
 from pdeflow.errors import DataError, UsageError
 from pdeflow.run_folder.folder import FORMAT, read_json, replace_file, resolve, write_json
+from pdeflow.run_folder.unfinished import resume_command, unfinished
 
 TRUSTED = ("pdeflow.", "neuralop.", "torch.nn.")
 
@@ -134,7 +135,7 @@ class Stages:
 
         Raises:
             UsageError: If the folder does not exist, or several stages fit.
-            DataError: If the run holds no trained network of the kind.
+            DataError: If the run holds no trained network of the kind; of an interrupted training, with the command to go on.
         """
         parent, last = Path(path).parent, Path(path).name
         folder = resolve(path) if not ("." in last and Path(path).is_dir()) else resolve(parent) / last
@@ -142,6 +143,8 @@ class Stages:
             return cls(folder.parent, folder.name)
         found = {name: spec for name, spec in exports(folder).items() if kind in (None, spec.get("kind"))}
         if not found:
+            for stopped in unfinished(folder)[:1]:
+                raise DataError(f"{path}: the training of {stopped.name} was not finished; go on with: {resume_command(stopped)}")
             raise DataError(f"{path} holds no trained {kind or 'network'}; pdeflow fit makes one")
         if len(found) > 1:
             operators = [name for name, spec in found.items() if spec.get("kind") == "operator"]

@@ -29,7 +29,6 @@ def test_evaluate_tells_the_error_of_every_frame(tmp_path, monkeypatch):
     build_manifest(tmp_path / "data", {"rtol": recipe.rtol, "solver": "x", "seconds": 1.0, "versions": {}})
     trained = Trained(Still(), {"grid": [32]}, Burgers(), tmp_path / "run" / "fit")
     monkeypatch.setattr("pdeflow.run_folder.load", lambda *_, **__: trained)
-    monkeypatch.setattr("pdeflow.cli.evaluate.trained_stage", lambda *_: None)
     printed = evaluate(tmp_path / "run", str(tmp_path / "data"))
     summary = json.loads((tmp_path / "run" / "evaluate.data.test" / "summary.json").read_text())
     dataset = PDEDataset(tmp_path / "data", "test", dtype=torch.float64)

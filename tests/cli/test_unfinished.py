@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from pdeflow.cli.main import main
-from pdeflow.cli.unfinished import resume_command, trained_stage
 from pdeflow.errors import DataError
+from pdeflow.run_folder import load
+from pdeflow.run_folder.unfinished import resume_command
 
 from .conftest import inside
 
@@ -49,7 +50,12 @@ def test_the_command_resumes_from_a_checkpoint_only_where_there_is_one(interrupt
 
 def test_a_folder_without_a_training_still_has_none(tmp_path):
     with pytest.raises(DataError, match="pdeflow fit makes one"):
-        trained_stage(tmp_path, "operator")
+        load(tmp_path, kind="operator")
+
+
+def test_in_python_the_message_is_the_same(interrupted):
+    with pytest.raises(DataError, match=r"the training of fit\.operator was not finished; go on with: pdeflow fit"):
+        load(interrupted)
 
 
 def test_the_command_finishes_the_training(interrupted, experiment, capsys):

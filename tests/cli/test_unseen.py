@@ -30,22 +30,21 @@ def test_without_a_choice_the_unseen_grids_have_the_dimension_of_the_problem(cyc
     assert [count["grid"] for count in counts] == [[16, 16, 16], [32, 32, 32]]
 
 
-def test_unseen_grids_of_another_dimension_are_refused_before_the_solve(cycle_in_space, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("grids", "message"),
+    [
+        (
+            "[[16,16,16],[64,64]]",
+            "names [64, 64] of 2 axes, and the system has 3; write, e.g., --unseen_grids=[[16,16,16],[32,32,32]]\n",
+        ),
+        ("[[17,17,17]]", "names [17, 17, 17]: expected sides that halve"),
+    ],
+    ids=["another dimension", "not coarsened by the cycle"],
+)
+def test_unseen_grids_that_cannot_be_counted_are_refused_before_the_solve(cycle_in_space, tmp_path, capsys, grids, message):
     with inside(tmp_path):
-        assert main([*cycle_in_space, "--unseen_grids=[[16,16,16],[64,64]]"]) == 2
+        assert main([*cycle_in_space, f"--unseen_grids={grids}"]) == 2
         assert not list(Path().iterdir())
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err == (
-        "solve: --unseen_grids names [64, 64] of 2 axes, and the system has 3; write, e.g., "
-        "--unseen_grids=[[16,16,16],[32,32,32]]\n"
-    )
-
-
-def test_unseen_grids_that_the_cycle_cannot_coarsen_are_refused_before_the_solve(cycle_in_space, tmp_path, capsys):
-    with inside(tmp_path):
-        assert main([*cycle_in_space, "--unseen_grids=[[17,17,17]]"]) == 2
-        assert not list(Path().iterdir())
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert printed.err.startswith("solve: --unseen_grids names [17, 17, 17]: expected sides that halve")
+    assert printed.err.startswith(f"solve: --unseen_grids {message}")

@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from pdeflow.errors import DataError
-
-if TYPE_CHECKING:
-    from pdeflow.run_folder import Stages
 
 
 def resume_command(folder: Path) -> str:
@@ -40,27 +34,3 @@ def unfinished(run: Path) -> list[Path]:
         for folder in folders
         if folder.name.split(".")[0] == "fit" and (folder / "config.yaml").is_file() and not (folder / "export" / "model.json").is_file()
     ]
-
-
-def trained_stage(path: str | Path, kind: str | None = None) -> Stages:
-    """Choose the exported stage that RUN or RUN/STAGE names.
-
-    Args:
-        path: Folder of a run or of one of its stages.
-        kind: "operator" or "preconditioner", to choose among several.
-
-    Returns:
-        Run and stage.
-
-    Raises:
-        DataError: If the run holds no trained network of the kind; of an interrupted training, with the command to go on.
-    """
-    from pdeflow.run_folder import Stages, resolve
-
-    try:
-        return Stages.find(path, kind)
-    except DataError as error:
-        folders = unfinished(Path(path)) or unfinished(resolve(path))
-        if not folders:
-            raise
-        raise DataError(f"{path}: the training of {folders[0].name} was not finished; go on with: {resume_command(folders[0])}") from error
