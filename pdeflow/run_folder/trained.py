@@ -153,7 +153,8 @@ def iteration_lines(card: Mapping[str, Any] | None) -> list[str]:
         return []
     lines = []
     for row in card["grids"]:
-        others = [f"{name} {row[name]:.4g}" for name in ("untrained", "cg", "jacobi", "ic", "amg") if row.get(name) is not None]
+        others = [f"untrained {row['untrained']:.1f}"] if row.get("untrained") is not None else []
+        others += [f"{name} {row[name]}" for name in ("cg", "jacobi", "ic", "amg") if row.get(name) is not None]
         found = "not counted" if row["network"] is None else f"{row['network']:.1f}"
         beside = f" ({', '.join(others)})" if others else ""
         lines.append(f"iterations to {card['rtol']:.0e} on {'x'.join(map(str, row['grid']))}: {found}{beside}")

@@ -45,14 +45,14 @@ def trained(tmp_path_factory):
 def test_the_export_says_what_the_network_is_worth(trained):
     summary = load(trained, kind="preconditioner").summary()
     assert "LinearMultigridNet, 10,448 real parameters" in summary
-    assert "iterations to 1e-08 on 32x32: 100.0 (untrained 100, cg " in summary  # three steps are worth nothing, and it says so
+    assert "iterations to 1e-08 on 32x32: 100.0 (untrained 100.0, cg " in summary  # three steps are worth nothing, and it says so
 
 
 def test_the_end_of_a_training_compares_its_iterations_with_those_of_classical_methods(trained):
     trained_network = load(trained, kind="preconditioner")
     (line,) = iteration_lines(trained_network.settings["iteration_card"])
     assert f"\n  {line}\n" in (trained / "printed.txt").read_text()
-    assert re.fullmatch(r"iterations to 1e-08 on 32x32: 100\.0 \(untrained 100, cg \d+, jacobi \d+, (ic \d+, )?amg \d+\)", line)
+    assert re.fullmatch(r"iterations to 1e-08 on 32x32: 100\.0 \(untrained 100\.0, cg \d+, jacobi \d+, (ic \d+, )?amg \d+\)", line)
 
 
 def test_what_was_not_counted_is_left_out_of_the_comparison():
@@ -66,7 +66,7 @@ def test_what_was_not_counted_is_left_out_of_the_comparison():
 @pytest.mark.parametrize(("after", "worse"), [(13.2, True), (12.9, False)])
 def test_a_training_that_made_it_worse_is_told(after, worse):
     (line, *remark) = iteration_lines({"rtol": 1e-8, "grids": [{"grid": [8, 8], "network": after, "untrained": 13.0, "amg": 5}]})
-    assert line == f"iterations to 1e-08 on 8x8: {after} (untrained 13, amg 5)"
+    assert line == f"iterations to 1e-08 on 8x8: {after} (untrained 13.0, amg 5)"
     assert len(remark) == worse
 
 
