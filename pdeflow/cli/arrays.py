@@ -22,6 +22,30 @@ def read_array(path: str | None, what: str) -> np.ndarray | None:
         raise UsageError(f"--{what}: {path} is not a .npy array ({error})") from error
 
 
+def check_place(path: str | None, what: str, folder: bool = False) -> None:
+    """Refuse a place that cannot be written to before the work whose result belongs there.
+
+    Args:
+        path: File or folder to come, or None.
+        what: Name of the option.
+        folder: A folder is to come.
+
+    Raises:
+        UsageError: If a file stands where a folder is needed or a folder where a file is, or nothing may be written there.
+    """
+    if path is None:
+        return
+    place = Path(path)
+    if place.exists() and place.is_dir() != folder:
+        raise UsageError(f"--{what} {path} is a {'file' if folder else 'folder'}; name a {'folder' if folder else 'file (.npy)'}")
+    nearest = next(p for p in (place, *place.absolute().parents) if p.exists())
+    if not nearest.is_dir() and nearest != place:
+        raise UsageError(f"--{what} {path}: {nearest} is a file, not a folder")
+    above = nearest if nearest.is_dir() else nearest.absolute().parent
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise UsageError(f"--{what} {path}: {above} may not be written to")
+
+
 def write_array(path: Path, x: np.ndarray) -> None:
     """Write an array as .npy, aside first."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.npy")

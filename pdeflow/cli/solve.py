@@ -12,7 +12,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from pdeflow.cli import experiment
-from pdeflow.cli.arrays import read_array, write_array
+from pdeflow.cli.arrays import check_place, read_array, write_array
 from pdeflow.cli.exit_codes import NOT_CONVERGED, OK
 from pdeflow.cli.progress import progress
 from pdeflow.cli.solve_columns import right_hand_sides, solve_columns
@@ -136,6 +136,8 @@ def solve_from(config: dict[str, Any], overrides: list[str], quiet: bool = False
             raise UsageError(f"--{name} must be one of {', '.join(allowed)}, got {settings[name]!r}")
     if settings.compare not in (None, "all"):
         raise UsageError(f"--compare takes 'all', got {settings.compare!r}")
+    check_place(settings.out, "out")
+    check_place(settings.run, "run", folder=True)
     return solve_system(p.instantiate(settings), quiet)
 
 

@@ -42,7 +42,7 @@ Draw = Callable[[Axes, int, np.ndarray, tuple[float, float]], Any]
 
 
 def plot_dataset(root: Path, folder: Path) -> list[Path]:
-    """Draw the first training samples and the histograms of all fields.
+    """Draw the first training samples and the histograms of all fields, without the cells in obstacles.
 
     Args:
         root: Folder of the dataset.
@@ -53,9 +53,10 @@ def plot_dataset(root: Path, folder: Path) -> list[Path]:
     """
     manifest, parts = read_split(root, next(iter(_splits(root))))
     first = parts[0]
+    solid = [None if isinstance(part, MeshShard) else _solid_cells(part) for part in parts]
     every = {
-        f"{'input' if entry['role'] == 'input' else 'solution'} {name} ({_unit(first, name)})": np.concatenate(
-            [part.fields[name].reshape(-1) for part in parts]
+        f"{'input' if entry['role'] == 'input' else 'solution'} {name} ({_unit(first, name)})": np.ma.concatenate(
+            [np.ma.ravel(mask_solids(part.fields[name], cells)) for part, cells in zip(parts, solid, strict=True)]
         )
         for name, entry in manifest["fields"].items()
     }
@@ -106,7 +107,7 @@ def _plot_grid(path: Path, shard: Shard) -> Path:
     def draw(axes: Axes, sample: int, values: np.ndarray, span: tuple[float, float]) -> Any:
         return show_field(axes, middle_slice(values, shard.grid), span, extent=extent, bar=False)  # type: ignore[arg-type]
 
-    solid = _solid_cells(shard)
+    solid = _solid_cells(shard, SAMPLES)
     fields = {name: list(mask_solids(values[:SAMPLES], solid)) for name, values in shard.fields.items()}
     (low_x, high_x), (low_y, high_y) = shard.grid.bounds[:2]
     box = np.array([[low_x, low_y], [high_x, high_y]])
@@ -114,9 +115,9 @@ def _plot_grid(path: Path, shard: Shard) -> Path:
     return _table(path, shard, fields, draw, box, ", ".join(filter(None, notes)))
 
 
-def _solid_cells(shard: Shard) -> np.ndarray | None:
-    """Return the cells in obstacles of the samples that are drawn, or None where there are none or the problem's class is not here."""
-    inputs, scalars = ({name: v[:SAMPLES] for name, v in columns.items()} for columns in (shard.inputs, shard.scalars))
+def _solid_cells(shard: Shard, count: int | None = None) -> np.ndarray | None:
+    """Return the cells in obstacles of the first samples, or None where there are none or the problem's class is not here."""
+    inputs, scalars = ({name: v[:count] for name, v in columns.items()} for columns in (shard.inputs, shard.scalars))
     try:
         return solid_cells(problem_from(shard.problem) if shard.problem else None, shard.grid, inputs, scalars)
     except DataError:

@@ -210,7 +210,7 @@ def plot_histograms(path: str | Path, values: Mapping[str, np.ndarray], bins: in
 
     Args:
         path: PNG to write; bin edges and counts go to the ``.csv`` beside it.
-        values: Arrays of any shape by label; the label should name the unit.
+        values: Arrays of any shape by label, without what is masked; the label should name the unit.
         bins: Number of bins of each histogram.
 
     Returns:
@@ -226,7 +226,7 @@ def plot_histograms(path: str | Path, values: Mapping[str, np.ndarray], bins: in
     for index, (axes, (label, data)) in enumerate(
         zip(figure.subplots(1, len(values), squeeze=False)[0], values.items(), strict=True)
     ):
-        flat = np.asarray(data, dtype=float).ravel()
+        flat = np.ma.compressed(data).astype(float)
         finite = flat[np.isfinite(flat)]
         counts, edges = np.histogram(finite, bins=bins)
         axes.stairs(counts, edges, fill=True, color=LINE_COLOURS[index % len(LINE_COLOURS)], alpha=0.85)

@@ -100,6 +100,25 @@ def test_a_matrix_file_takes_no_options_of_a_problem(options, words, tmp_path, c
     assert len(printed.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (["--out", "A.npz/x.npy"], "A.npz is a file, not a folder"),
+        (["--out", "."], "--out . is a folder; name a file"),
+        (["--run", "A.npz"], "--run A.npz is a file; name a folder"),
+        (["--run", "A.npz/run"], "A.npz is a file, not a folder"),
+    ],
+)
+def test_a_place_for_the_result_that_cannot_be_is_refused_before_the_solve(option, words, tmp_path, capsys):
+    with inside(tmp_path):
+        sp.save_npz("A.npz", sp.csr_array(pyamg.gallery.poisson((12, 12), format="csr")))
+        assert main(["solve", "A.npz", *option]) == 2
+        assert [path.name for path in tmp_path.iterdir()] == ["A.npz"]
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert words in printed.err
+
+
 def test_a_matrix_file_is_solved_without_importing_torch(tmp_path):
     sp.save_npz(tmp_path / "A.npz", sp.csr_array(pyamg.gallery.poisson((12, 12), format="csr")))
     code = "import sys; from pdeflow.cli.main import main; main(['solve', 'A.npz', '-q']); sys.exit('torch' in sys.modules)"

@@ -78,3 +78,13 @@ def test_the_numbers_beside_a_picture_of_a_dataset_are_those_of_the_fluid(plume,
         values = values if row["field"] == "mask" else values[fluid[i]]
         for name in ("min", "mean", "max"):
             assert float(row[name]) == pytest.approx(getattr(values, name)(), rel=1e-9, abs=1e-12)
+
+
+def test_the_histograms_count_the_cells_of_the_fluid(plume, tmp_path):
+    root, shard = plume
+    plot_dataset(root, tmp_path)
+    counts: dict[str, int] = {}
+    for row in csv.DictReader((tmp_path / "data_histograms.csv").open()):
+        counts[row["quantity"].split()[1]] = counts.get(row["quantity"].split()[1], 0) + int(row["count"])
+    fluid = int((shard.inputs["mask"] == 1).sum())
+    assert counts == {"mask": shard.inputs["mask"].size, "f": fluid, "p": fluid}
