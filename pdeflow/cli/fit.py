@@ -14,6 +14,7 @@ from typing import Any
 from pdeflow.cli import experiment
 from pdeflow.cli.exit_codes import INTERRUPTED, OK, TERMINATED
 from pdeflow.cli.metrics_log import kept_metrics
+from pdeflow.cli.training_data import with_found_data
 from pdeflow.errors import DataError, UsageError
 
 RUN = "PDEFLOW_RUN"
@@ -39,6 +40,7 @@ def main(argv: list[str], command: str = "fit") -> int:
     elif not files and "--print_config" not in " ".join(rest) and "--model" not in " ".join(rest):
         raise UsageError("no settings given; pass -c FILE, for example -c configs/fit/darcy.yaml")
     config, content = experiment.settings(files, "fit", stage)
+    config = with_found_data(config, files, rest)
     return fit(config, rest, experiment.stage_of(content, "fit", stage), out, checkpoint, quiet)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pdeflow.cli import experiment
 from pdeflow.errors import UsageError
@@ -36,3 +38,26 @@ def training_data(stage: Path, option: str) -> Path | None:
         looked = " or ".join(dict.fromkeys(str(place.absolute()) for place in places))
         raise UsageError(f"the settings of {stage} name the dataset {path}, but there is no folder {looked}; name it with {option} DIR")
     return found
+
+
+def with_found_data(config: dict[str, Any], files: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
+    """Name the dataset where it is, if the settings are those of a stage and are read from another folder than it was trained from.
+
+    Args:
+        config: Settings of a training.
+        files: Files they come from.
+        overrides: Options of the command line; one that names a dataset is left alone.
+
+    Returns:
+        The settings, with the dataset's place where it was looked for.
+
+    Raises:
+        UsageError: As training_data.
+    """
+    stage = Path(files[-1]).parent if files else Path()
+    named = any(word.startswith(("--data.path", "--data.init_args.path")) for word in overrides)
+    path = ((config.get("data") or {}).get("init_args") or {}).get("path")
+    if named or path is None or Path(files[-1]).name != "config.yaml" or not (stage / "run.json").is_file():
+        return config
+    found = training_data(stage, "--data.path")
+    return config if found is None else experiment.merge(config, {"data": {"init_args": {"path": str(found)}}})

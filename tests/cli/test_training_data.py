@@ -73,7 +73,10 @@ def test_every_command_on_a_run_works_from_another_folder(experiment, tmp_path, 
     with inside(tmp_path / "away"):
         for command in ("validate", "test", "predict", "evaluate"):
             assert main([command, "../run"]) == 0
+        longer = ["fit", "-c", "../run/fit/config.yaml", "-q", "--out", "../run", "--ckpt_path", "last", "--trainer.max_epochs", "2"]
+        assert main(longer) == 0
         (tmp_path / "data").unlink()
+        assert main(longer) == 2
         for command, option in (("validate", "--data.path"), ("evaluate", "--data")):
             assert main([command, "../run"]) == 2
             assert f"name it with {option} DIR" in capsys.readouterr().err
