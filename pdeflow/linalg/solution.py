@@ -10,6 +10,7 @@ import numpy as np
 import scipy.linalg as la
 import scipy.sparse as sp
 
+from pdeflow.linalg.exact_residual import careful_norm
 from pdeflow.linalg.system import LinearSystem
 
 
@@ -105,7 +106,9 @@ def _norm(v: np.ndarray) -> float:
 def verify(
     system: LinearSystem, x: np.ndarray, reason: Reason, *, rtol: float, atol: float = 0.0, **facts: Any
 ) -> Solution:
-    """Recompute the residual in double precision and build the Solution; the residual alone decides `converged`.
+    """Recompute the residual in double precision, or longer where rounding could turn the verdict, and build the Solution.
+
+    The residual alone decides `converged`; that of an operator is as good as the operator's own arithmetic.
 
     Args:
         system: The system.
@@ -119,11 +122,12 @@ def verify(
         Solution whose reason agrees with the true residual.
     """
     size = _norm(system.b.astype(np.result_type(system.b.dtype, np.float64)))
+    target = max(rtol * size, atol)
     with np.errstate(all="ignore"):
         norm = _norm(true_residual(system, x))
-    good = bool(
-        norm <= max(rtol * size, atol) and np.isfinite(norm)
-    )  # False for NaN, and where both overflow
+        if norm <= target and np.isfinite(norm) and sp.issparse(system.A):
+            norm = careful_norm(sp.csr_array(system.A), x, system.b, norm, target)
+    good = bool(norm <= target and np.isfinite(norm))  # False for NaN, and where both overflow
     if good and reason is not Reason.zero_rhs and reason is not Reason.converged_fallback:
         reason = Reason.converged
     elif not good and reason in (Reason.converged, Reason.converged_fallback, Reason.zero_rhs):
