@@ -134,6 +134,10 @@ def solve_from(config: dict[str, Any], overrides: list[str], quiet: bool = False
     for name, allowed in (("method", METHODS), ("guard", GUARDS)):
         if settings[name] not in allowed:
             raise UsageError(f"--{name} must be one of {', '.join(allowed)}, got {settings[name]!r}")
+    if settings.method == "direct" and settings.preconditioner not in ("auto", "none", "direct"):
+        raise UsageError(f"--method direct takes no preconditioner, got --preconditioner {settings.preconditioner}; leave one of them out")
+    if settings.preconditioner == "direct" and settings.method not in ("auto", "direct"):
+        raise UsageError(f"--preconditioner direct is a method of its own, got --method {settings.method}; leave one of them out")
     if settings.compare not in (None, "all"):
         raise UsageError(f"--compare takes 'all', got {settings.compare!r}")
     check_place(settings.out, "out")

@@ -132,7 +132,7 @@ def _update(
     if step % RECOMPUTE and _norm(r) > limits.target:
         return r, 0
     true = b - A @ x
-    limits.recomputed(true, r, x, _norm(Ap) / _norm(p))
+    limits.recomputed(true, r, x, _norm(Ap) / (_norm(p) or 1.0))
     return true, 1
 
 

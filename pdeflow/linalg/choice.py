@@ -89,7 +89,8 @@ def _automatic(system: LinearSystem) -> list[Attempt]:
         return [*direct, Attempt("minres")]
     fast = bool(direct) and estimate_cost(system).seconds < 1.0
     iterative = Attempt("fgmres", "ilu")
-    return [*direct, iterative] if fast else [iterative, *direct]
+    last = Attempt("fgmres")  # factorizations of a singular matrix have zero pivots
+    return [*direct, iterative, last] if fast else [iterative, *direct, last]
 
 
 def rescue(system: LinearSystem) -> list[Attempt]:

@@ -107,7 +107,7 @@ def run_deflated_cg(
         r = r - alpha * Ap
         if len(norms) % RECOMPUTE == 0 or _norm(r) <= limits.target:
             true = b - A @ x
-            limits.recomputed(true, r, x, _norm(Ap) / _norm(p))
+            limits.recomputed(true, r, x, _norm(Ap) / (_norm(p) or 1.0))
             r, matvecs = true, matvecs + 1
             space.project(x, r)
         norms.append(_norm(r))

@@ -108,19 +108,29 @@ def factorize(system: LinearSystem) -> tuple[Callable[[np.ndarray], np.ndarray],
     A = system.A.astype(np.result_type(system.A.dtype, np.float64))
     if uses_cholmod(system):
         return _cholmod(A), "CHOLMOD"
-    options: dict[str, Any] = {"permc_spec": "COLAMD"}
-    if system.symmetric:
-        options = {
-            "permc_spec": "MMD_AT_PLUS_A",
-            "options": {"SymmetricMode": True},
-            "diag_pivot_thresh": 0.0,
-        }
-        if not system.positive_definite:
-            options["diag_pivot_thresh"] = 0.1
+    options = superlu_options(A, bool(system.symmetric), 0.0 if system.positive_definite else 0.1)
     try:
         return sla.splu(sp.csc_matrix(A), **options).solve, "SuperLU"
     except RuntimeError as error:
         raise ArithmeticError(f"SuperLU: {error}") from error
+
+
+def superlu_options(A: Any, symmetric: bool, threshold: float) -> dict[str, Any]:
+    """Return SuperLU's ordering and pivoting.
+
+    Args:
+        A: Sparse matrix.
+        symmetric: Whether it equals its conjugate transpose.
+        threshold: Share of its column's largest entry that a diagonal entry needs to be the pivot.
+
+    Returns:
+        Keywords of splu. The mode for symmetric matrices sizes its memory for pivots on the diagonal: where zeros on the diagonal force
+        others, it may write beyond what it has (a structurally singular saddle point matrix ended the interpreter), and is left.
+    """
+    if not symmetric:
+        return {"permc_spec": "COLAMD"}
+    options: dict[str, Any] = {"permc_spec": "MMD_AT_PLUS_A", "diag_pivot_thresh": threshold}
+    return options | ({"options": {"SymmetricMode": True}} if np.all(A.diagonal() != 0) else {})
 
 
 def _cholmod(A: Any) -> Callable[[np.ndarray], np.ndarray]:

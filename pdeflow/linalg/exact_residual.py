@@ -9,9 +9,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.linalg as la
 
 SPLITTER = float(2**27 + 1)
 SLICES = 4
+
+
+def scaled_norm(v: np.ndarray) -> float:
+    """Return ||v|| by BLAS's nrm2: the squares of 1e-170 or 1e170 neither vanish nor overflow.
+
+    Args:
+        v: Shape (n,), in double precision.
+    """
+    return float(la.norm(v, check_finite=False))
 
 
 def careful_norm(A: Any, x: np.ndarray, b: np.ndarray, norm: float, target: float) -> float:
@@ -28,17 +38,17 @@ def careful_norm(A: Any, x: np.ndarray, b: np.ndarray, norm: float, target: floa
         The same norm where its rounding error cannot matter, else one from longer arithmetic.
     """
     unit = _unit(A, x, b, np.float64)
-    if norm + unit * (np.linalg.norm(A.data) * np.linalg.norm(x) + np.linalg.norm(b)) <= target:
+    if norm + unit * (scaled_norm(A.data) * scaled_norm(x) + scaled_norm(b)) <= target:
         return norm
-    size = float(np.linalg.norm(np.abs(b) + abs(A) @ np.abs(x)))
+    size = scaled_norm(np.abs(b) + abs(A) @ np.abs(x))
     if norm + unit * size <= target:
         return norm
     if np.finfo(np.longdouble).eps < 1e-3 * np.finfo(np.float64).eps:  # not on every machine
         long = np.result_type(A.dtype, x.dtype, b.dtype, np.longdouble)
-        found = float(np.linalg.norm(b.astype(long) - A.astype(long) @ x.astype(long)))
+        found = scaled_norm((b.astype(long) - A.astype(long) @ x.astype(long)).astype(np.result_type(x, np.float64)))
         if found + _unit(A, x, b, np.longdouble) * size <= target:
             return found
-    return float(np.linalg.norm(exact_residual(A, x, b)))
+    return scaled_norm(exact_residual(A, x, b))
 
 
 def _unit(A: Any, x: np.ndarray, b: np.ndarray, dtype: Any) -> float:

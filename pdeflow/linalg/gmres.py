@@ -59,6 +59,8 @@ def _cycle(
     found, y, reason, k = [beta], np.zeros(0, dtype=dtype), None, 0
     for k in range(restart):
         Z[k] = V[k] if M is None else M @ V[k]
+        if not np.any(Z[k]):
+            Z[k] = V[k]  # an M that maps to zero adds nothing
         if not np.all(np.isfinite(Z[k])):
             return x + y @ Z[:k], found, k, Reason.nonfinite
         w = A @ Z[k]

@@ -16,6 +16,9 @@ RECOMPUTE = 50
 DRIFTS = 5
 """Recomputations in a row at which rounding makes up the residual before the loop ends as stagnated."""
 
+DIVERGED = 1e5
+"""Growth of the residual, over its start and over b, at which a loop has diverged."""
+
 
 @dataclass(frozen=True)
 class State:
@@ -76,6 +79,7 @@ class Limits:
         guard: Whether to stop as stagnated when the residual falls too slowly.
         drifts: Recomputations in a row at which rounding made up the residual.
         gain: Largest ||A p|| / ||p|| seen at a recomputation, a lower bound of ||A||.
+        told: Last step that the callback was told of.
     """
 
     target: float
@@ -87,6 +91,7 @@ class Limits:
     start: float = field(default_factory=time.perf_counter)
     drifts: int = 0
     gain: float = 0.0
+    told: int = 0
 
     def recomputed(self, true: np.ndarray, recurred: np.ndarray, x: np.ndarray, gain: float) -> None:
         """Count how often in a row rounding makes up the residual: it is drift, or as small as b - A x is uncertain.
@@ -112,21 +117,27 @@ class Limits:
             norms: Residual norms so far.
         """
         k, norm = len(norms) - 1, norms[-1]
+        wanted = self._tell(k, norm)
         if not np.isfinite(norm):
             return Reason.nonfinite
         if norm <= self.target:
             return Reason.converged
+        if wanted:
+            return Reason.stopped
         if k >= self.maxiter:
             return Reason.maxiter
         if self.deadline is not None and time.perf_counter() > self.deadline:
             return Reason.timeout
-        if self.callback is not None and k > 0:
-            state = State(k, norm, norm / (self.size or 1.0), time.perf_counter() - self.start)
-            if self.callback(state):
-                return Reason.stopped
-        if self.drifts >= DRIFTS or (self.guard and stagnates(norms)):
+        if self.drifts >= DRIFTS or norm > DIVERGED * max(norms[0], self.size) or (self.guard and stagnates(norms)):
             return Reason.stagnated
         return None
+
+    def _tell(self, k: int, norm: float) -> bool:
+        """Call the callback once for step k, and return whether it wants to stop."""
+        if self.callback is None or k <= self.told:
+            return False
+        self.told = k
+        return bool(self.callback(State(k, norm, norm / (self.size or 1.0), time.perf_counter() - self.start)))
 
 
 def stagnates(norms: list[float], window: int = 5, factor: float = 0.98) -> bool:

@@ -63,7 +63,7 @@ def run_krylov(
     if method == "gcro_dr":
         m = restart or GCRO_DR_RESTART
         return run_gcro_dr(A, b, x0, operator, limits, m, m // 2, recycle, layout=layout)
-    return fgmres(A, b, x0, operator, limits, restart or GMRES_RESTART)
+    return fgmres(A, b, x0, operator, limits, min(restart or GMRES_RESTART, len(b), limits.maxiter))
 
 
 class _Projected:

@@ -5,6 +5,7 @@ Paige and Saunders, Solution of sparse indefinite systems of linear equations, S
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,27 @@ class _Ended(Exception):
     """Carries the reason out of SciPy's loop."""
 
 
+class _Foreign(Exception):
+    """Carries an error of the matrix, the preconditioner or the callback through SciPy's loop, whose own are ValueErrors."""
+
+
+def _foreign(call: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    """Wrap the errors of a function."""
+
+    def wrapped(v: np.ndarray) -> np.ndarray:
+        try:
+            return call(v)
+        except Exception as error:
+            raise _Foreign(error) from error
+
+    return wrapped
+
+
 def minres(A: Any, b: np.ndarray, x0: np.ndarray, M: Any, limits: Limits) -> Outcome:
     """Solve A x = b for real symmetric A, also indefinite or singular and compatible.
 
     SciPy stops by ||r|| / (||A|| ||x||) and reports no residual, so b - A x is computed at each step: one product more.
-    Its thresholds are absolute, so A and the residual are scaled to norm one, and it is restarted when it ends early.
+    Its thresholds are absolute, so A, M and the residual are scaled to norm one, and it is restarted when it ends early.
 
     Args:
         A: Real symmetric matrix.
@@ -41,6 +58,8 @@ def minres(A: Any, b: np.ndarray, x0: np.ndarray, M: Any, limits: Limits) -> Out
         before = norms[-1]
         try:
             x, used, reason = _run(A, r, x, M, limits, norms)
+        except _Foreign as error:
+            raise error.args[0] from None
         except ValueError as error:  # SciPy's words for a preconditioner or matrix that does not fit
             return Outcome(x, Reason.indefinite, norms, matvecs, f"MINRES: {error}; use fgmres or direct")
         matvecs += used
@@ -67,12 +86,19 @@ def _run(
         used += 2
         if norms[-1] < least:
             best, least = correction, norms[-1]
-        reason = limits.verdict(norms)
+        try:
+            reason = limits.verdict(norms)
+        except Exception as error:
+            raise _Foreign(error) from error
         if reason is not None:
             raise _Ended(reason)
 
-    operator = sla.LinearOperator(A.shape, matvec=lambda v: (A @ v.reshape(-1)) / scale, dtype=r.dtype)
-    inverse = None if M is None else sla.LinearOperator(A.shape, matvec=lambda v: M @ v, dtype=r.dtype)
+    operator = sla.LinearOperator(A.shape, matvec=_foreign(lambda v: (A @ v.reshape(-1)) / scale), dtype=r.dtype)
+    inverse = None
+    if M is not None:
+        apply = _foreign(lambda v: M @ v.reshape(-1))
+        weight = abs(float(np.vdot(r, apply(r)).real)) / size**2 or 1.0
+        inverse = sla.LinearOperator(A.shape, matvec=lambda v: apply(v) / weight, dtype=r.dtype)
     try:
         sla.minres(operator, r / size, rtol=0.0, maxiter=limits.maxiter + 1, M=inverse, callback=watch)
     except _Ended as ended:

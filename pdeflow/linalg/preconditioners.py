@@ -6,6 +6,7 @@ Computing 56 (1996). The factorizations and hierarchies are SciPy's, ilupp's and
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -91,7 +92,8 @@ def ilu(system: LinearSystem, drop_tol: float = 1e-4, fill_factor: float = 10.0)
     try:
         factor = sla.spilu(sp.csc_matrix(A), drop_tol=drop_tol, fill_factor=fill_factor)
     except RuntimeError as error:
-        raise UsageError(f"ilu: {error}; raise fill_factor, or use method='direct'") from error
+        what = "the incomplete factorization met a zero pivot" if "singular" in str(error) else " ".join(str(error).split())
+        raise UsageError(f"ilu: {what}; raise fill_factor, or use method='direct'") from error
     return Preconditioner("ilu", factor.solve, A.shape, symmetric=None, positive=None)
 
 
@@ -154,6 +156,8 @@ def amg(system: LinearSystem, kind: str = "auto") -> Preconditioner:
     if kind == "auto":
         kind = "rs" if _is_m_matrix(A) else "sa"
     smoother: Any = ("gauss_seidel", {"sweep": "symmetric"})
+    largest = float(np.abs(A.data).max(initial=0.0)) or 1.0
+    unit = 1.0 if 1e-30 < largest < 1e30 else largest  # PyAMG compares with absolute numbers
     options = {"presmoother": smoother, "postsmoother": smoother, "coarse_solver": "pinv"}
     build = pyamg.ruge_stuben_solver if kind == "rs" else pyamg.smoothed_aggregation_solver
     if kind == "sa":
@@ -161,14 +165,17 @@ def amg(system: LinearSystem, kind: str = "auto") -> Preconditioner:
     try:
         with warnings.catch_warnings(), _same_random_numbers():
             warnings.simplefilter("ignore")
-            hierarchy = build(sp.csr_matrix(A), max_coarse=100, **options)
+            hierarchy = build(sp.csr_matrix(A if unit == 1 else A / unit), max_coarse=100, **options)
+            cycle = hierarchy.aspreconditioner(cycle="V")
+            cycle @ np.ones(system.n, dtype=A.dtype)  # the coarsest matrix is inverted at the first use
     except Exception as error:
         raise UsageError(
             f"amg: set-up failed ({' '.join(str(error).split())}); use ilu or method='direct'"
         ) from error
-    cycle = hierarchy.aspreconditioner(cycle="V")
-    spd = bool(system.symmetric)
-    return Preconditioner(f"amg:{kind}", lambda r: cycle @ r, A.shape, symmetric=spd, positive=spd or None)
+    symmetric = bool(system.symmetric)
+    positive = symmetric and system.positive_definite is not False
+    apply = (lambda r: cycle @ r) if unit == 1 else (lambda r: (cycle @ r) / unit)
+    return Preconditioner(f"amg:{kind}", apply, A.shape, symmetric=symmetric, positive=positive or None)
 
 
 @contextmanager
@@ -191,7 +198,7 @@ def build(spec: Any, system: LinearSystem) -> Preconditioner:
     """Make a preconditioner from what a user may pass.
 
     Args:
-        spec: None, a name of NAMES, "petsc:TYPE", an object with `setup(system)`, or an object with `@` (its missing flags are probed).
+        spec: None, a name of NAMES, "petsc:TYPE", an object with `setup(system)`, or a function or an object with `@` (its missing flags are probed).
         system: The system.
 
     Returns:
@@ -223,6 +230,8 @@ def build(spec: Any, system: LinearSystem) -> Preconditioner:
 
 def _set_up(spec: Any, system: LinearSystem) -> Any:
     """Adapt an object of others to the system; its own complaint that it does not fit becomes a UsageError."""
+    if not hasattr(spec, "__matmul__") and not hasattr(spec, "setup") and inspect.isroutine(spec):
+        return _Called(spec)
     if hasattr(spec, "setup"):
         try:
             return spec.setup(system)
@@ -233,14 +242,27 @@ def _set_up(spec: Any, system: LinearSystem) -> Any:
     return spec.aspreconditioner() if hasattr(spec, "aspreconditioner") else spec  # PyAMG's solvers
 
 
+class _Called:
+    """A function r -> M r, which says nothing of itself."""
+
+    def __init__(self, function: Callable[[np.ndarray], np.ndarray]) -> None:
+        self.function, self.name = function, getattr(function, "__name__", "function")
+
+    def __matmul__(self, r: np.ndarray) -> np.ndarray:
+        return self.function(r)
+
+
 def _careful(M: Any, n: int) -> Callable[[np.ndarray], np.ndarray]:
     """Apply M to a copy, for it may overwrite what it gets, and check what comes back."""
 
     def apply(r: np.ndarray) -> np.ndarray:
-        z = np.asarray(M @ r.copy())
+        z = M @ r.copy()
+        z = np.asarray(z.detach().double() if hasattr(z, "detach") else z)  # a tensor, perhaps in half precision
         if z.shape != (n,):
             raise UsageError(f"the preconditioner returned shape {z.shape} for a vector of {n} entries")
-        return z
+        if np.iscomplexobj(z) and not np.iscomplexobj(r):
+            raise UsageError("the preconditioner returned complex numbers for a real vector; let it return real ones")
+        return z if z.dtype.itemsize >= 8 else z.astype(np.result_type(z.dtype, np.float64))
 
     return apply
 
@@ -274,9 +296,12 @@ def probe(M: Any, system: LinearSystem) -> dict[str, bool]:
     """
     generator, n = np.random.default_rng(5), system.n
     u, v = (generator.standard_normal(n) for _ in range(2))
-    Mu, Mv, both = np.asarray(M @ u), np.asarray(M @ v), np.asarray(M @ (u + 2 * v))
+    factor: complex = 2
+    if np.issubdtype(system.dtype, np.complexfloating):
+        u, v, factor = u + 1j * generator.standard_normal(n), v + 1j * generator.standard_normal(n), 2j
+    Mu, Mv, both = np.asarray(M @ u), np.asarray(M @ v), np.asarray(M @ (u + factor * v))
     size = np.linalg.norm(Mu) + np.linalg.norm(Mv)
-    linear = bool(np.linalg.norm(both - Mu - 2 * Mv) <= PROBE_TOLERANCE * size)
+    linear = bool(np.linalg.norm(both - Mu - factor * Mv) <= PROBE_TOLERANCE * size)
     symmetric = linear and bool(abs(np.vdot(v, Mu) - np.vdot(Mv, u)) <= PROBE_TOLERANCE * size * np.sqrt(n))
     return {
         "linear": linear,

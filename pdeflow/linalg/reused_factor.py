@@ -16,6 +16,8 @@ import numpy as np
 import scipy.sparse as sp
 import scipy.sparse.linalg as sla
 
+from pdeflow.linalg.direct import superlu_options
+
 Backsolve = Callable[[np.ndarray], np.ndarray]
 BACKENDS = ("CHOLMOD", "KLU", "UMFPACK", "SuperLU", "SuperLU, symmetric mode")
 
@@ -164,13 +166,7 @@ def _unsymmetric(A: Any, backend: str) -> Callable[[np.ndarray], Backsolve]:
 
 def _superlu(A: Any, symmetric: bool) -> Callable[[np.ndarray], Backsolve]:
     """Order by a first factorization, then factor the permuted matrix in its natural order."""
-    options: dict[str, Any] = {"permc_spec": "COLAMD"}
-    if symmetric:
-        options = {
-            "permc_spec": "MMD_AT_PLUS_A",
-            "options": {"SymmetricMode": True},
-            "diag_pivot_thresh": 0.01,
-        }
+    options = superlu_options(A, symmetric, 0.01)
     first = _splu(_transposed(A, A.data), options)
     order = np.argsort(first.perm_c)
     numbered = sp.csc_array((np.arange(len(A.data)), A.indices, A.indptr), shape=A.shape)[:, order]

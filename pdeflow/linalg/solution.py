@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
-import scipy.linalg as la
 import scipy.sparse as sp
 
-from pdeflow.linalg.exact_residual import careful_norm
+from pdeflow.linalg.exact_residual import careful_norm, scaled_norm
 from pdeflow.linalg.system import LinearSystem
 
 
@@ -75,13 +74,21 @@ class Solution:
     recycle: Any = None
     detail: str = ""
 
+    def __iter__(self) -> NoReturn:
+        """Refuse `x, info = solve(…)` and say what to write.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError("a Solution is not a pair; take its .x and .converged, or call pdeflow.linalg.scipy_style, which returns (x, info)")
+
     def __str__(self) -> str:
         """One line for people; a further one says why another method than the first one answered."""
         name = self.method if self.preconditioner == "none" else f"{self.method} + {self.preconditioner}"
         switched = "" if self.switched_at is None else f", {self.switched_at} of them before the switch"
         why = f"\n  {self.detail}" if self.reason is Reason.converged_fallback else ""
         return (
-            f"{name}: {self.reason.name} in {self.iterations} iterations{switched}, residual {self.residual:.1e}, "
+            f"{name}: {self.reason.name} in {self.iterations} iteration{'' if self.iterations == 1 else 's'}{switched}, residual {self.residual:.1e}, "
             f"set-up {self.seconds_setup:.3g} s + solve {self.seconds_solve:.3g} s{why}"
         )
 
@@ -96,11 +103,6 @@ def true_residual(system: LinearSystem, x: np.ndarray) -> np.ndarray:
     double = np.result_type(system.A.dtype, system.b.dtype, x.dtype, np.float64)
     A = system.A.astype(double) if sp.issparse(system.A) and system.A.dtype != double else system.A
     return system.b.astype(double) - A @ x.astype(double)
-
-
-def _norm(v: np.ndarray) -> float:
-    """||v|| by BLAS's scaled nrm2: the squares of 1e-170 or 1e170 neither vanish nor overflow."""
-    return float(la.norm(v, check_finite=False))
 
 
 def verify(
@@ -121,10 +123,10 @@ def verify(
     Returns:
         Solution whose reason agrees with the true residual.
     """
-    size = _norm(system.b.astype(np.result_type(system.b.dtype, np.float64)))
+    size = scaled_norm(system.b.astype(np.result_type(system.b.dtype, np.float64)))
     target = max(rtol * size, atol)
     with np.errstate(all="ignore"):
-        norm = _norm(true_residual(system, x))
+        norm = scaled_norm(true_residual(system, x))
         if norm <= target and np.isfinite(norm) and sp.issparse(system.A):
             norm = careful_norm(sp.csr_array(system.A), x, system.b, norm, target)
     good = bool(norm <= target and np.isfinite(norm))  # False for NaN, and where both overflow

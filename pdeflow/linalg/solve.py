@@ -7,25 +7,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 
 from pdeflow.errors import UsageError
 from pdeflow.linalg.choice import Attempt, attempts, fitting_method, rescue, why_too_dear
-from pdeflow.linalg.direct import estimate_cost, factorize
+from pdeflow.linalg.direct import estimate_cost, factorize, uses_cholmod
+from pdeflow.linalg.exact_residual import scaled_norm
 from pdeflow.linalg.iteration import Callback, Limits, Outcome
-from pdeflow.linalg.krylov_methods import RECYCLING, run_krylov
-from pdeflow.linalg.nullspace import check_nullspace, unreachable_part
-from pdeflow.linalg.preconditioners import NAMES, Preconditioner, build, is_name
-from pdeflow.linalg.recycle_space import RecycleSpace, checked
+from pdeflow.linalg.krylov_methods import run_krylov
+from pdeflow.linalg.nullspace import unreachable_part
+from pdeflow.linalg.preconditioners import Preconditioner, build
+from pdeflow.linalg.recycle_space import RecycleSpace
 from pdeflow.linalg.solution import Reason, Solution, verify
-from pdeflow.linalg.system import LinearSystem, as_basis, as_vector, linear_system
+from pdeflow.linalg.solve_arguments import LARGEST, check_arguments, check_method
+from pdeflow.linalg.system import LinearSystem, as_vector, described, linear_system
 
-METHODS = ("auto", "cg", "fcg", "dcdm", "gmres", "fgmres", "minres", "gcro_dr", "bicgstab", "def_cg", "direct")
-ATTAINABLE = {np.dtype(np.float32): 1e-6, np.dtype(np.complex64): 1e-6}
-"""Smallest relative residual that a matrix of this type can be asked for."""
 FINAL = (Reason.timeout, Reason.stopped, Reason.incompatible_nullspace)
 SetUp = dict[Any, Any]
 """What was set up for a matrix: factorization and preconditioners, by name or by the object they were made from."""
@@ -35,12 +34,13 @@ def solve(
     A: Any, b: Any = None, *, method: str = "auto", preconditioner: Any = "auto", x0: Any = None, rtol: float = 1e-8,
     atol: float = 0.0, maxiter: int | None = None, nullspace: Any = None, guard: str = "switch", timeout: float | None = None,
     restart: int | None = None, callback: Callback | None = None, recycle: RecycleSpace | None = None, set_up: SetUp | None = None,
+    M: Any = None,
 ) -> Solution:  # fmt: skip
     """Solve A x = b.
 
     Args:
         A: LinearSystem, or square matrix: sparse, dense or LinearOperator, shape (n, n).
-        b: Right-hand side, shape (n,); None where A is a LinearSystem, else A times ones.
+        b: Right-hand side, shape (n,), of any finite size; None is that of a LinearSystem, else A times ones. See Solver for many.
         method: "auto" finds what suits the matrix; or one of METHODS.
         preconditioner: "auto", none, jacobi, ilu, ic, amg, petsc:TYPE, an object with `setup(system)` (a trained network), or one with @.
         x0: Initial guess, shape (n,).
@@ -55,6 +55,7 @@ def solve(
         callback: Called after each step with an `iteration.State`; a true answer stops.
         recycle: `recycle` of the Solution of a similar system, for gcro_dr and def_cg.
         set_up: What earlier calls set up for this very matrix is taken from here, and what this one sets up is left here; see Solver.
+        M: SciPy's name of `preconditioner`.
 
     Returns:
         The solution with its verdict; it never says converged unless the true residual meets the tolerance.
@@ -63,18 +64,25 @@ def solve(
         UsageError: If an argument is wrong, or a method that was named, or with it or guard="none" a preconditioner, cannot serve
             this matrix; with method="auto" and the guard "switch" others take over, and `detail` says why.
     """
-    system = A if isinstance(A, LinearSystem) else linear_system(A, b, nullspace)
-    if isinstance(A, LinearSystem) and b is not None:
-        system = replace(A, b=as_vector(b, A.n, "b"))
-    if isinstance(A, LinearSystem) and nullspace is not None:
-        system = replace(system, nullspace=as_basis(nullspace, system.n))
-    _check_arguments(system, method, rtol, atol, maxiter, guard)
-    _check_method(system, method, preconditioner, recycle)
+    system = described(A, b, nullspace, set_up) if isinstance(A, LinearSystem) else linear_system(A, b, nullspace)
+    if M is not None:
+        if not _is_auto(preconditioner):
+            raise UsageError("M and preconditioner are the same thing; give one of them")
+        preconditioner = M
+    check_arguments(system, method, rtol=rtol, atol=atol, maxiter=maxiter, guard=guard, timeout=timeout, restart=restart)
+    check_method(system, method, preconditioner, recycle)
     start = np.zeros(system.n) if x0 is None else as_vector(x0, system.n, "x0")
+    scale = balancing(system)
+    if scale != 1:
+        options: dict[str, Any] = {
+            "method": method, "preconditioner": preconditioner, "rtol": rtol, "maxiter": maxiter, "guard": guard,
+            "timeout": timeout, "restart": restart, "recycle": recycle, "set_up": set_up,
+        }  # fmt: skip
+        return _scaled_solve(system, start, atol, callback, scale, options)
     if not np.any(system.b) and atol == 0:
         zero = np.zeros(system.n, dtype=_double(system))
         return verify(system, zero, Reason.zero_rhs, rtol=rtol, method=method, recycle=recycle)
-    refused = _incompatible(system, rtol, atol) if system.symmetric else None
+    refused = _empty_rows(system, rtol, atol) or (_incompatible(system, rtol, atol) if system.symmetric else None)
     if refused is not None:
         return refused
     if method == "auto":
@@ -198,7 +206,8 @@ class _Run:
             back, name = self._once("factorization", lambda: factorize(self.system))
         except ArithmeticError as error:
             norms = [float(np.linalg.norm(self.b))]
-            return Outcome(self.x, Reason.breakdown, norms, 0, str(error)), "direct", time.perf_counter()
+            name = "CHOLMOD" if uses_cholmod(self.system) else "SuperLU"
+            return Outcome(self.x, Reason.breakdown, norms, 0, str(error)), name, time.perf_counter()
         factored, x = time.perf_counter(), back(self.b)
         norms = [self.size, float(np.linalg.norm(self.b - self.system.A @ x))]
         while (
@@ -216,6 +225,40 @@ class _Run:
         return outcome, name, factored
 
 
+def balancing(system: LinearSystem) -> float:
+    """Return the power of two by which b is multiplied so that products of vectors neither vanish nor overflow; mostly one.
+
+    Args:
+        system: A x = b; the entries of A lie between 1 / LARGEST and LARGEST.
+    """
+    b = float(np.abs(system.b).max())
+    if b == 0 or 1 / LARGEST < b < LARGEST:
+        return 1.0
+    a = float(np.abs(system.A.data).max(initial=0.0)) if system.assembled else 1.0
+    return float(np.exp2(np.clip(np.round(np.log2(a or 1.0) - np.log2(b)), -1022, 1022)))
+
+
+def _scaled_solve(
+    system: LinearSystem, x0: np.ndarray, atol: float, callback: Callback | None, scale: float, options: dict[str, Any]
+) -> Solution:
+    """Solve A y = scale b, x = y / scale, and verify x itself."""
+
+    def watch(state: Any) -> Any:
+        return callback(replace(state, residual_norm=state.residual_norm / scale)) if callback is not None else None
+
+    scaled = replace(system, b=system.b.astype(_double(system)) * scale)
+    with np.errstate(over="ignore"):
+        start, absolute = x0 * scale, min(atol * scale, np.finfo(np.float64).max)
+    if not np.all(np.isfinite(start)):
+        raise UsageError(f"x0 reaches {np.abs(x0).max():.0e} where b reaches {np.abs(system.b).max():.0e}; give a start of the size of x")
+    found = solve(scaled, x0=start, atol=absolute, callback=watch, **options)
+    facts = {field.name: getattr(found, field.name) for field in fields(found)}
+    for name in ("x", "converged", "reason", "residual"):
+        del facts[name]
+    facts["residual_norms"] = [norm / scale for norm in found.residual_norms]
+    return verify(system, found.x / scale, found.reason, rtol=options["rtol"], atol=atol, **facts)
+
+
 def _joined(first: Solution, second: Solution) -> Solution:
     """The second attempt with the costs of both."""
     better = second if second.converged or not first.residual < second.residual else first
@@ -225,6 +268,24 @@ def _joined(first: Solution, second: Solution) -> Solution:
         recycle=second.recycle or first.recycle, residual_norms=[*first.residual_norms, *second.residual_norms[1:]],
         switched_at=first.iterations if first.switched_at is None else first.switched_at,
     )  # fmt: skip
+
+
+def _empty_rows(system: LinearSystem, rtol: float, atol: float) -> Solution | None:
+    """Refuse a b that asks something of a row of zeros."""
+    if not system.assembled:
+        return None
+    empty = np.diff(system.A.indptr) == 0 if np.all(system.A.data) else np.asarray(abs(system.A).sum(axis=1)).ravel() == 0
+    rows = np.flatnonzero(empty & (system.b != 0))
+    part, size = (scaled_norm(v.astype(_double(system))) for v in (system.b[rows], system.b))
+    if part <= max(rtol * size, atol):
+        return None
+    named = ", ".join(str(row) for row in rows[:5]) + (", …" if len(rows) > 5 else "")
+    detail = (
+        f"{len(rows)} row(s) of A hold nothing but zeros where b does not ({named}, counted from 0), so A x = b has no solution; "
+        "take them out, or put a one on their diagonal"
+    )
+    zero = np.zeros(system.n, dtype=_double(system))
+    return verify(system, zero, Reason.incompatible_nullspace, rtol=rtol, atol=atol, method="none", detail=detail)
 
 
 def _incompatible(system: LinearSystem, rtol: float, atol: float) -> Solution | None:
@@ -241,50 +302,6 @@ def _incompatible(system: LinearSystem, rtol: float, atol: float) -> Solution | 
     return verify(
         system, zero, Reason.incompatible_nullspace, rtol=rtol, atol=atol, method="none", detail=detail
     )
-
-
-def _check_arguments(
-    system: LinearSystem, method: str, rtol: float, atol: float, maxiter: int | None, guard: str
-) -> None:
-    if method not in METHODS:
-        raise UsageError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    if guard not in ("switch", "none") and (guard, method) != ("multi", "dcdm"):
-        raise UsageError(f"guard must be 'switch', 'none' or, with method='dcdm', 'multi'; got {guard!r}")
-    if not (0 <= rtol < 1 and 0 <= atol < np.inf) or rtol == atol == 0:
-        raise UsageError(
-            f"rtol must lie in [0, 1) and atol be >= 0, one of them positive; got {rtol} and {atol}"
-        )
-    if maxiter is not None and maxiter < 1:
-        raise UsageError(f"maxiter must be at least 1, got {maxiter}")
-    least = ATTAINABLE.get(np.dtype(system.A.dtype), 1e-15)
-    if rtol < least and atol == 0:
-        advice = "convert A to float64" if least > 1e-15 else f"ask for {least:.0e} or more"
-        raise UsageError(
-            f"rtol {rtol:.0e} cannot be reached in {system.A.dtype} (about {least:.0e} can); {advice}"
-        )
-    largest = float(np.abs(system.b).max())
-    if largest and not 1e-100 < largest < 1e100:
-        raise UsageError(
-            f"the largest entry of b is {largest:.0e}, whose square a float64 cannot hold; "
-            "divide b by it, and multiply x"
-        )
-    check_nullspace(system)
-
-
-def _check_method(system: LinearSystem, method: str, preconditioner: Any, recycle: Any) -> None:
-    checked(recycle, system.n, system.dtype, system.layout)
-    if recycle is not None and method not in RECYCLING:
-        raise UsageError(f"recycle is for {' and '.join(RECYCLING)}, not for method={method!r}")
-    if isinstance(preconditioner, str) and not (preconditioner == "auto" or is_name(preconditioner)):
-        raise UsageError(
-            f"preconditioner {preconditioner!r} is unknown; use auto, {', '.join(NAMES)}, petsc:TYPE, or an object with @"
-        )
-    if method == "minres" and np.issubdtype(system.dtype, np.complexfloating):
-        raise UsageError(f"minres is for real systems, this one is {system.dtype}; use method='fgmres'")
-    if method in ("cg", "fcg", "dcdm", "minres", "def_cg") and system.symmetric is False:
-        raise UsageError(
-            f"{method} needs a symmetric matrix, this one is not; use method='fgmres' or 'direct'"
-        )
 
 
 def _is_auto(preconditioner: Any) -> bool:

@@ -94,8 +94,8 @@ def describe(A: Any) -> Structure:
         )
     largest = float(np.abs(A.data).max()) if A.nnz else 0.0
     tolerance = _relative(A.dtype) * largest
-    symmetric = _difference(A, A.T) <= tolerance
-    hermitian = _difference(A, A.conj().T) <= tolerance if is_complex else symmetric
+    symmetric = _equal(A, A.T)
+    hermitian = _equal(A, A.conj().T) if is_complex else symmetric
     diagonal = A.diagonal()
     positive_diagonal = bool(np.all(diagonal.real > 0) and np.all(np.abs(diagonal.imag) <= tolerance))
     row_sums = np.asarray(abs(A).sum(axis=1)).ravel()
@@ -123,10 +123,13 @@ def _random(n: int, dtype: np.dtype, seed: int) -> np.ndarray:
     return (v + 1j * generator.standard_normal(n)).astype(dtype) if dtype.kind == "c" else v.astype(dtype)
 
 
-def _difference(A: Any, B: Any) -> float:
-    """Largest entry of A - B."""
-    D = (A - B.tocsr()).tocsr()
-    return float(np.abs(D.data).max()) if D.nnz else 0.0
+def _equal(A: Any, B: Any) -> bool:
+    """Whether the entries of A - B are rounding errors beside the largest entries of their row and of their column's row."""
+    D = (A - B.tocsr()).tocoo()
+    if not D.nnz:
+        return True
+    largest = np.sqrt(np.asarray(abs(A).max(axis=1).todense()).ravel())
+    return bool(np.all(np.abs(D.data) <= _relative(A.dtype) * largest[D.row] * largest[D.col]))
 
 
 def _looks_hermitian(A: Any) -> bool:
@@ -143,14 +146,14 @@ def _looks_hermitian(A: Any) -> bool:
 def _dominant(A: Any, diagonal: np.ndarray, row_sums: np.ndarray, singular: bool) -> bool:
     """Gershgorin and Taussky: weakly dominant rows, each connected part with a strict one (or one part and singular)."""
     margin = (2 * diagonal - row_sums) / diagonal  # diagonal minus radius, relative
-    if np.any(margin < -1e-13):
+    if np.any(margin < -0.1 * _relative(A.dtype)):
         return False
     pattern = sp.csr_array(
         (np.ones(A.nnz), A.indices, A.indptr), shape=A.shape
     )  # a complex entry has no real weight
     parts, label = connected_components(pattern, directed=False)
     strict = np.zeros(parts, dtype=bool)
-    strict[label[margin > 1e-8]] = True
+    strict[label[margin > 1e4 * _relative(A.dtype)]] = True
     return bool(strict.all()) or (singular and parts == 1)
 
 

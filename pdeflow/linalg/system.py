@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator
 
 from pdeflow.errors import UsageError
-from pdeflow.linalg.structure import describe
+from pdeflow.linalg.structure import describe, has_negative_ritz_value
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +119,8 @@ def check_vector(v: np.ndarray, n: int, name: str) -> None:
     """
     if not isinstance(v, np.ndarray) or v.ndim != 1 or v.shape[0] != n:
         shape = getattr(v, "shape", type(v).__name__)
-        raise UsageError(f"A is {n}x{n} but {name} has shape {shape}; pass one vector of {n} entries")
+        raise UsageError(f"A is {n}x{n} but {name} has shape {shape}; pass one vector of {n} entries" + (
+            "; for many right-hand sides, Solver(A).solve(b) for b in B.T" if getattr(v, "ndim", 1) == 2 and v.shape[0] == n else ""))
     bad = np.flatnonzero(~np.isfinite(v))
     if bad.size:
         raise UsageError(f"{name} has {bad.size} non-finite entries, first {v[bad[0]]} at {bad[0]}")
@@ -136,13 +137,16 @@ def as_vector(v: Any, n: int, name: str) -> np.ndarray:
     Raises:
         UsageError: As check_vector.
     """
-    v = np.asarray(v)
+    try:
+        v = np.asarray(v)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{name} is no array ({' '.join(str(error).split())})") from error
     if v.ndim == 2 and v.shape[1] == 1:
         v = v[:, 0]
-    if v.dtype.kind in "iub" or v.dtype == np.float16:
-        v = v.astype(np.float64)
-    if v.dtype.kind not in "fc":
+    if v.dtype.kind not in "iubfc":
         raise UsageError(f"{name} has dtype {v.dtype}, expected numbers")
+    if v.dtype not in (np.float32, np.float64, np.complex64, np.complex128):
+        v = v.astype(np.complex128 if v.dtype.kind == "c" else np.float64)
     check_vector(v, n, name)
     return v
 
@@ -164,6 +168,47 @@ def as_basis(nullspace: Any, n: int) -> np.ndarray | None:
     return np.ones(n) if nullspace == "constant" else None
 
 
+def described(
+    system: LinearSystem, b: Any = None, nullspace: Any = None, known: dict[Any, Any] | None = None
+) -> LinearSystem:
+    """Complete a system: another b or null space where they are given, and what is not declared about A is found.
+
+    Args:
+        system: The system; its grid, coefficient and mask stay.
+        b: Right-hand side, shape (n,) or (n, 1), or None.
+        nullspace: Basis (n,) or (n, k), "constant", "none", or None.
+        known: What an earlier call found about this A is taken from here, and what this one finds is left here.
+
+    Returns:
+        The system; where symmetric was None it is declared now, with positive_definite and a constant null space, and where the latter
+        alone was None, False by a negative Ritz value.
+
+    Raises:
+        UsageError: If b or the null space cannot be used.
+    """
+    if b is not None:
+        system = replace(system, b=as_vector(b, system.n, "b"))
+    if known is not None and "found" in known:
+        system = replace(system, **known["found"])
+    else:
+        found = _found(system)
+        system = replace(system, **found)
+        if known is not None:
+            known["found"] = found
+    return system if nullspace is None else replace(system, nullspace=as_basis(nullspace, system.n))
+
+
+def _found(system: LinearSystem) -> dict[str, Any]:
+    """Return what was not declared about A and could be decided."""
+    if system.symmetric is None:
+        found = describe(system.A)
+        definite = found.positive_definite if system.positive_definite is None else system.positive_definite
+        basis = np.ones(system.n) if found.constant_nullspace and system.nullspace is None else system.nullspace
+        return {"symmetric": found.hermitian, "positive_definite": definite, "nullspace": basis}
+    unknown = system.symmetric and system.positive_definite is None
+    return {"positive_definite": False} if unknown and has_negative_ritz_value(system.A) else {}
+
+
 def linear_system(A: Any, b: Any = None, nullspace: Any = None) -> LinearSystem:
     """Build a system from a raw matrix: promote integers, convert to CSR and detect the structure of A.
 
@@ -182,12 +227,7 @@ def linear_system(A: Any, b: Any = None, nullspace: Any = None) -> LinearSystem:
         pointers, columns, values = A.getValuesCSR()
         A = sp.csr_array((values, columns, pointers), shape=A.getSize())
     if not isinstance(A, LinearOperator):
-        A = sp.csr_array(A) if not sp.issparse(A) or not isinstance(A, sp.sparray) else A.tocsr()
-        if A.dtype.kind in "iub" or A.dtype == np.float16:
-            A = A.astype(np.float64)
-        if not A.has_canonical_format:
-            A = A.copy()
-            A.sum_duplicates()
+        A = _as_csr(A)
     check_matrix(A)
     n = A.shape[0]
     structure = describe(A)
@@ -198,3 +238,25 @@ def linear_system(A: Any, b: Any = None, nullspace: Any = None) -> LinearSystem:
     if b is None:
         b = A @ (np.linspace(0, 1, n) if structure.constant_nullspace else np.ones(n)).astype(A.dtype)
     return LinearSystem(A, as_vector(b, n, "b"), structure.hermitian, structure.positive_definite, nullspace)
+
+
+def _as_csr(A: Any) -> Any:
+    """Convert a sparse or dense matrix of numbers to canonical CSR in native double, single or complex precision."""
+    kind = type(A).__name__
+    if not sp.issparse(A):
+        try:
+            A = np.asarray(A)
+        except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, tensors that are sparse, elsewhere or need gradients
+            raise UsageError(f"A is a {kind} that is no array ({' '.join(str(error).split())}); pass a SciPy sparse matrix or a NumPy array") from error
+    if A.dtype.kind not in "iubfc":
+        raise UsageError(f"A is a {kind}, expected a matrix of numbers: SciPy sparse, a NumPy array or a LinearOperator")
+    if A.ndim != 2:
+        raise UsageError(f"A has shape {A.shape}, expected a square matrix (n, n)")
+    A = A.astype(A.dtype.newbyteorder("="), copy=False)
+    if A.dtype not in (np.float32, np.float64, np.complex64, np.complex128):
+        A = A.astype(np.complex128 if A.dtype.kind == "c" else np.float64)
+    A = A.tocsr() if isinstance(A, sp.sparray) else sp.csr_array(A)
+    if not A.has_canonical_format:
+        A = A.copy()
+        A.sum_duplicates()
+    return A

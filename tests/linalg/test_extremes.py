@@ -14,18 +14,33 @@ from pdeflow.linalg.preconditioners import identity
 A = sp.csr_array(pyamg.gallery.poisson((20, 20), format="csr"))
 
 
-@pytest.mark.parametrize("scale", [1e-200, 1e-165, 1e165, 1e200])
-@pytest.mark.parametrize("method", ["auto", "cg", "fgmres"])
-def test_a_right_hand_side_whose_norm_is_not_a_number_is_refused(scale, method):
-    with pytest.raises(UsageError, match="divide b by it"):
-        solve(A, scale * np.ones(400), method=method)
+SCALES = {"auto": "auto", "cg": "jacobi", "fcg": "amg", "fgmres": "ilu", "minres": "jacobi", "gcro_dr": "none", "bicgstab": "ilu", "def_cg": "jacobi"}
 
 
-@pytest.mark.parametrize("scale", [1e-90, 1e-30, 1e30, 1e90])
-def test_other_scales_change_nothing(scale):
+@pytest.mark.parametrize("size", [1.0, 1e49, 1e-49])
+@pytest.mark.parametrize("scale", [1e-290, 1e-200, 1e-85, 1e-30, 1e30, 1e165, 1e290])
+@pytest.mark.parametrize("method", SCALES)
+def test_the_size_of_a_right_hand_side_and_of_a_matrix_change_nothing(method, scale, size):
     b = np.random.default_rng(0).standard_normal(400)
-    plain, scaled = (solve(A, c * b, method="cg", preconditioner="jacobi", rtol=1e-10) for c in (1.0, scale))
-    np.testing.assert_allclose(scaled.x / scale, plain.x, atol=1e-8 * np.abs(plain.x).max())
+    one = solve(A, b, method=method, preconditioner=SCALES[method], rtol=1e-10)
+    if not 1e-290 < scale / size < 1e290:  # x itself is no float64
+        return
+    found = solve(A * size, scale * b, method=method, preconditioner=SCALES[method], rtol=1e-10)
+    assert found.converged
+    np.testing.assert_allclose(found.x / (scale / size), one.x, atol=1e-7 * np.abs(one.x).max())
+    assert found.residual_norms[-1] == pytest.approx(found.residual * np.linalg.norm(b) * scale, rel=1e-2, abs=0)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-60, 1e60, 1e160])
+def test_a_matrix_whose_entries_cannot_be_squared_is_refused(size):
+    with pytest.raises(UsageError, match="divide A and b by it"):
+        solve(A * size, np.ones(400))
+
+
+def test_a_callback_sees_residuals_of_the_size_of_b():
+    seen = []
+    found = solve(A, np.full(400, 1e-120), method="cg", preconditioner="none", callback=lambda state: seen.append(state.residual_norm))
+    assert np.allclose(seen, found.residual_norms[1:], rtol=1e-10, atol=0)
 
 
 @pytest.mark.parametrize("method", [cg, flexible_cg])
