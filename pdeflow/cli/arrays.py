@@ -36,14 +36,14 @@ def check_place(path: str | None, what: str, folder: bool = False) -> None:
     if path is None:
         return
     place = Path(path)
-    if place.exists() and place.is_dir() != folder:
-        raise UsageError(f"--{what} {path} is a {'file' if folder else 'folder'}; name a {'folder' if folder else 'file (.npy)'}")
-    nearest = next(p for p in (place, *place.absolute().parents) if p.exists())
-    if not nearest.is_dir() and nearest != place:
-        raise UsageError(f"--{what} {path}: {nearest} is a file, not a folder")
-    above = nearest if nearest.is_dir() else nearest.absolute().parent
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise UsageError(f"--{what} {path}: {above} may not be written to")
+    if place.is_dir() and not folder:
+        raise UsageError(f"--{what} {path} is a folder; name a file (.npy) in it")
+    needed = place if folder else place.parent
+    nearest = next(p for p in (needed, *needed.absolute().parents) if p.exists())
+    reason = "" if os.access(nearest, os.W_OK | os.X_OK) else "Permission denied"
+    reason = reason if nearest.is_dir() else "Not a directory"
+    if reason:
+        raise UsageError(f"folder {needed} cannot be created ({reason}); name another, in a folder that exists and can be written to")
 
 
 def write_array(path: Path, x: np.ndarray) -> None:

@@ -103,10 +103,10 @@ def test_a_matrix_file_takes_no_options_of_a_problem(options, words, tmp_path, c
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        (["--out", "A.npz/x.npy"], "A.npz is a file, not a folder"),
+        (["--out", "A.npz/x.npy"], "folder A.npz cannot be created (Not a directory)"),
         (["--out", "."], "--out . is a folder; name a file"),
-        (["--run", "A.npz"], "--run A.npz is a file; name a folder"),
-        (["--run", "A.npz/run"], "A.npz is a file, not a folder"),
+        (["--run", "A.npz"], "folder A.npz cannot be created (Not a directory)"),
+        (["--run", "A.npz/run"], "folder A.npz/run cannot be created (Not a directory)"),
     ],
 )
 def test_a_place_for_the_result_that_cannot_be_is_refused_before_the_solve(option, words, tmp_path, capsys):

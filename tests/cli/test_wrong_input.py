@@ -95,7 +95,7 @@ CASES = {  # name: (arguments from a dataset folder, exit code, words of the mes
     "word for a count": (lambda data: [*fit_settings(data), "--trainer.max_epochs=x"], 2, ["trainer.max_epochs: ", "integer", "x"]),
     "unknown flag": (lambda data: ["generate", "--problem=pdeflow.problems.Darcy", "--girdd=3"], 2, ["girdd"]),
     "negative rtol": (lambda data: ["solve", matrix("A.mtx", A), "--rtol=-1e-8"], 2, ["rtol", "-1e-08"]),
-    "rtol beyond float32": (lambda data: ["solve", matrix("A.npz", A.astype(np.float32)), "--rtol", "1e-12"], 2, ["float32", "float64"]),
+    "rtol beyond float64": (lambda data: ["solve", matrix("A.npz", A.astype(np.float32)), "--rtol", "1e-17"], 2, ["1e-17", "1e-15"]),
     "A not square": (lambda data: ["solve", matrix("A.npz", A[:, :4])], 2, ["(6, 4)", "square"]),
     "b of wrong length": (right_hand_side, 2, ["6x6", "(5,)"]),
     "truncated HDF5": (truncated, 4, ["damaged", "hdf5"]),
