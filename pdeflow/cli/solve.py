@@ -58,7 +58,7 @@ def add_method_arguments(p: ArgumentParser) -> None:
         "--preconditioner",
         type=str,
         default="auto",
-        help="auto, none, jacobi, ilu, ic, amg, direct, or RUN[/STAGE].",
+        help="auto, none, jacobi, ilu, ic, amg (amg:rs, amg:sa), petsc:TYPE, direct, or RUN[/STAGE].",
     )
     p.add_argument(
         "--rtol", type=float, default=1e-8, help="Tolerance on ||b - Ax|| / ||b||, recomputed in float64."
@@ -239,7 +239,7 @@ def choose_preconditioner(name: str, system: Any) -> Any:
         return "none"
     if not Path(name).exists():
         raise UsageError(
-            f"--preconditioner {name!r} is neither auto, none, jacobi, ilu, ic, amg, petsc:TYPE, direct nor a run folder"
+            f"--preconditioner {name!r} is neither auto, none, jacobi, ilu, ic, amg, amg:rs, amg:sa, petsc:TYPE, direct nor a run folder"
         )
     from pdeflow.run_folder import load
     from pdeflow.run_folder.family import check_family

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import scipy.io
 import scipy.sparse as sp
 
 from pdeflow.errors import DataError, UsageError
-from pdeflow.linalg.system import as_vector
+from pdeflow.linalg.system import as_csr, as_vector
 
 
 def read_matrix(path: str | Path) -> Any:
@@ -29,9 +30,10 @@ def read_matrix(path: str | Path) -> Any:
     A = _read(Path(path), {".mtx": scipy.io.mmread, ".npz": sp.load_npz, ".npy": _read_dense})
     if A.ndim != 2 or A.dtype.kind not in "iubfc":
         raise DataError(f"{path} holds shape {A.shape} of {A.dtype}, expected a matrix of numbers")
-    A = sp.csr_array(A)
-    _check_finite(A.data, path)
-    return A.astype(np.float64) if A.dtype.kind in "iub" else A
+    A = as_csr(A)
+    rows = np.repeat(np.arange(A.shape[0]), np.diff(A.indptr))
+    _check_finite(A.data, path, lambda k: (int(rows[k]), int(A.indices[k])))
+    return A
 
 
 def read_vector(path: str | Path, n: int, columns: bool = False) -> np.ndarray:
@@ -69,14 +71,15 @@ def read_columns(path: str | Path) -> np.ndarray:
     b = _read(Path(path), {".npy": _read_dense, ".mtx": scipy.io.mmread})
     b = b.toarray() if sp.issparse(b) else b
     if b.dtype.kind in "fc":
-        _check_finite(b, path)
+        _check_finite(b.ravel(), path, lambda k: tuple(int(i) for i in np.unravel_index(k, b.shape)))
     return b
 
 
-def _check_finite(values: np.ndarray, path: str | Path) -> None:
-    bad = int(np.count_nonzero(~np.isfinite(values)))
-    if bad:
-        raise DataError(f"{path} has {bad} entries that are NaN or infinite; write the file anew")
+def _check_finite(values: np.ndarray, path: str | Path, place: Callable[[int], tuple[int, ...]]) -> None:
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        where = f"the first, {values[bad[0]]}, at {place(int(bad[0]))} counted from 0"
+        raise DataError(f"{path} holds NaN or infinity ({bad.size} in all, {where}); write the file anew")
 
 
 def _read(path: Path, readers: dict[str, Any]) -> Any:
@@ -88,9 +91,8 @@ def _read(path: Path, readers: dict[str, Any]) -> Any:
     try:
         return readers[kind](path)
     except Exception as error:
-        raise DataError(
-            f"{path} cannot be read as {kind} ({' '.join(str(error).split())[:160]}); it may be damaged"
-        ) from error
+        told = "no array in it can be read" if "pickle" in str(error) else " ".join(str(error).split())[:160]
+        raise DataError(f"{path} cannot be read as {kind} ({told}); it may be damaged, or written by another program") from error
 
 
 def _read_dense(path: Path) -> np.ndarray:

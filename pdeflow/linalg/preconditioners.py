@@ -238,7 +238,7 @@ def _set_up(spec: Any, system: LinearSystem) -> Any:
         except UsageError:
             raise
         except ValueError as error:
-            raise UsageError(f"{type(spec).__name__} does not fit this system: {error}") from error
+            raise UsageError(f"{type(getattr(spec, 'network', spec)).__name__} does not fit this system: {error}") from error
     return spec.aspreconditioner() if hasattr(spec, "aspreconditioner") else spec  # PyAMG's solvers
 
 

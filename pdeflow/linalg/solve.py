@@ -137,7 +137,7 @@ class _Run:
                 if len(tries) == 1 or (self.asked and total is None):
                     raise
                 M = attempt.preconditioner
-                tried.append(f"{attempt.method} + {M if isinstance(M, str) else type(M).__name__}: {error}")
+                tried.append(f"{attempt.method} + {M if isinstance(M, str) else type(getattr(M, 'network', M)).__name__}: {error}")
                 continue
             total = found if total is None else _joined(total, found)
             if total.converged or total.reason in FINAL:

@@ -227,7 +227,7 @@ def linear_system(A: Any, b: Any = None, nullspace: Any = None) -> LinearSystem:
         pointers, columns, values = A.getValuesCSR()
         A = sp.csr_array((values, columns, pointers), shape=A.getSize())
     if not isinstance(A, LinearOperator):
-        A = _as_csr(A)
+        A = as_csr(A)
     check_matrix(A)
     n = A.shape[0]
     structure = describe(A)
@@ -240,8 +240,15 @@ def linear_system(A: Any, b: Any = None, nullspace: Any = None) -> LinearSystem:
     return LinearSystem(A, as_vector(b, n, "b"), structure.hermitian, structure.positive_definite, nullspace)
 
 
-def _as_csr(A: Any) -> Any:
-    """Convert a sparse or dense matrix of numbers to canonical CSR in native double, single or complex precision."""
+def as_csr(A: Any) -> Any:
+    """Convert a matrix to canonical CSR in native single or double precision, real or complex.
+
+    Args:
+        A: Sparse matrix or anything that NumPy takes for an array, shape (n, m); integers become float64.
+
+    Raises:
+        UsageError: If it is no array of numbers with two axes.
+    """
     kind = type(A).__name__
     if not sp.issparse(A):
         try:
