@@ -6,7 +6,6 @@ Computing 56 (1996). The factorizations and hierarchies are SciPy's, ilupp's and
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,12 +18,11 @@ import scipy.sparse.linalg as sla
 
 from pdeflow.errors import UsageError
 from pdeflow.linalg import petsc
+from pdeflow.linalg.custom_preconditioner import adapted, checked_application, probe
 from pdeflow.linalg.system import LinearSystem
 
 NAMES = ("none", "jacobi", "ilu", "ic", "amg", "amg:rs", "amg:sa")
 """Beside them "petsc:TYPE", where petsc4py is installed."""
-PROBE_TOLERANCE = 1e-6
-"""Relative defect below which a probed M counts as linear and symmetric; a float32 network stays below it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,60 +209,21 @@ def build(spec: Any, system: LinearSystem) -> Preconditioner:
         return _by_name(spec or "none", system)
     if isinstance(spec, Preconditioner):
         return spec
-    M = petsc.PetscPreconditioner(system, spec.removeprefix(petsc.PREFIX)) if isinstance(spec, str) else _set_up(spec, system)
+    M = petsc.PetscPreconditioner(system, spec.removeprefix(petsc.PREFIX)) if isinstance(spec, str) else adapted(spec, system)
     if not hasattr(M, "__matmul__"):
         raise UsageError(
             f"preconditioner {type(spec).__name__} has neither setup(system) nor @; pass M with M @ r ≈ A⁻¹ r"
         )
     if tuple(getattr(M, "shape", system.A.shape)) != tuple(system.A.shape):
         raise UsageError(f"preconditioner has shape {M.shape}, the matrix {system.A.shape}")
-    apply = _careful(M, system.n)
+    apply = checked_application(M, system.n)
     flags = {name: getattr(M, name, None) for name in ("linear", "symmetric", "positive")}
     refused = flags["linear"] is False or flags["symmetric"] is False  # by plain methods, whatever the other flags are
     if flags["linear"] is None or (None in flags.values() and not refused):
-        found = probe(Preconditioner("", apply, system.A.shape), system)
+        found = probe(apply, system)
         flags = {name: found[name] if value is None else value for name, value in flags.items()}
     name = spec if isinstance(spec, str) else getattr(M, "name", type(spec).__name__)
     return Preconditioner(name, apply, system.A.shape, **flags)
-
-
-def _set_up(spec: Any, system: LinearSystem) -> Any:
-    """Adapt an object of others to the system; its own complaint that it does not fit becomes a UsageError."""
-    if not hasattr(spec, "__matmul__") and not hasattr(spec, "setup") and inspect.isroutine(spec):
-        return _Called(spec)
-    if hasattr(spec, "setup"):
-        try:
-            return spec.setup(system)
-        except UsageError:
-            raise
-        except ValueError as error:
-            raise UsageError(f"{type(getattr(spec, 'network', spec)).__name__} does not fit this system: {error}") from error
-    return spec.aspreconditioner() if hasattr(spec, "aspreconditioner") else spec  # PyAMG's solvers
-
-
-class _Called:
-    """A function r -> M r, which says nothing of itself."""
-
-    def __init__(self, function: Callable[[np.ndarray], np.ndarray]) -> None:
-        self.function, self.name = function, getattr(function, "__name__", "function")
-
-    def __matmul__(self, r: np.ndarray) -> np.ndarray:
-        return self.function(r)
-
-
-def _careful(M: Any, n: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Apply M to a copy, for it may overwrite what it gets, and check what comes back."""
-
-    def apply(r: np.ndarray) -> np.ndarray:
-        z = M @ r.copy()
-        z = np.asarray(z.detach().double() if hasattr(z, "detach") else z)  # a tensor, perhaps in half precision
-        if z.shape != (n,):
-            raise UsageError(f"the preconditioner returned shape {z.shape} for a vector of {n} entries")
-        if np.iscomplexobj(z) and not np.iscomplexobj(r):
-            raise UsageError("the preconditioner returned complex numbers for a real vector; let it return real ones")
-        return z if z.dtype.itemsize >= 8 else z.astype(np.result_type(z.dtype, np.float64))
-
-    return apply
 
 
 def _by_name(name: str, system: LinearSystem) -> Preconditioner:
@@ -282,32 +241,6 @@ def _by_name(name: str, system: LinearSystem) -> Preconditioner:
             f"preconditioner {name!r} is unknown; use one of {', '.join(NAMES)}, petsc:TYPE, or an object with @"
         )
     return makers[name]()
-
-
-def probe(M: Any, system: LinearSystem) -> dict[str, bool]:
-    """Test linearity, symmetry and positivity of M on random vectors; a failed test is a proof, a passed one is not.
-
-    Args:
-        M: Anything with M @ r.
-        system: Gives size and type.
-
-    Returns:
-        {"linear", "symmetric", "positive"}.
-    """
-    generator, n = np.random.default_rng(5), system.n
-    u, v = (generator.standard_normal(n) for _ in range(2))
-    factor: complex = 2
-    if np.issubdtype(system.dtype, np.complexfloating):
-        u, v, factor = u + 1j * generator.standard_normal(n), v + 1j * generator.standard_normal(n), 2j
-    Mu, Mv, both = np.asarray(M @ u), np.asarray(M @ v), np.asarray(M @ (u + factor * v))
-    size = np.linalg.norm(Mu) + np.linalg.norm(Mv)
-    linear = bool(np.linalg.norm(both - Mu - factor * Mv) <= PROBE_TOLERANCE * size)
-    symmetric = linear and bool(abs(np.vdot(v, Mu) - np.vdot(Mv, u)) <= PROBE_TOLERANCE * size * np.sqrt(n))
-    return {
-        "linear": linear,
-        "symmetric": symmetric,
-        "positive": bool(np.vdot(u, Mu).real > 0 and np.vdot(v, Mv).real > 0),
-    }
 
 
 def _assembled(system: LinearSystem, name: str) -> Any:

@@ -14,11 +14,10 @@ import numpy as np
 
 from pdeflow.errors import UsageError
 from pdeflow.linalg.choice import Attempt, attempts, fitting_method, rescue, why_too_dear
+from pdeflow.linalg.compatibility import empty_rows, incompatible
 from pdeflow.linalg.direct import estimate_cost, factorize, uses_cholmod
-from pdeflow.linalg.exact_residual import scaled_norm
 from pdeflow.linalg.iteration import Callback, Limits, Outcome
 from pdeflow.linalg.krylov_methods import run_krylov
-from pdeflow.linalg.nullspace import unreachable_part
 from pdeflow.linalg.preconditioners import Preconditioner, build
 from pdeflow.linalg.recycle_space import RecycleSpace
 from pdeflow.linalg.solution import Reason, Solution, verify
@@ -82,7 +81,7 @@ def solve(
     if not np.any(system.b) and atol == 0:
         zero = np.zeros(system.n, dtype=_double(system))
         return verify(system, zero, Reason.zero_rhs, rtol=rtol, method=method, recycle=recycle)
-    refused = _empty_rows(system, rtol, atol) or (_incompatible(system, rtol, atol) if system.symmetric else None)
+    refused = empty_rows(system, rtol, atol) or (incompatible(system, rtol, atol) if system.symmetric else None)
     if refused is not None:
         return refused
     if method == "auto":
@@ -101,7 +100,7 @@ def solve(
     if found.converged or system.symmetric or system.nullspace is None:
         return found
     return (
-        _incompatible(system, rtol, atol) or found
+        incompatible(system, rtol, atol) or found
     )  # the left null space is dear, so it is sought only on failure
 
 
@@ -268,40 +267,6 @@ def _joined(first: Solution, second: Solution) -> Solution:
         recycle=second.recycle or first.recycle, residual_norms=[*first.residual_norms, *second.residual_norms[1:]],
         switched_at=first.iterations if first.switched_at is None else first.switched_at,
     )  # fmt: skip
-
-
-def _empty_rows(system: LinearSystem, rtol: float, atol: float) -> Solution | None:
-    """Refuse a b that asks something of a row of zeros."""
-    if not system.assembled:
-        return None
-    empty = np.diff(system.A.indptr) == 0 if np.all(system.A.data) else np.asarray(abs(system.A).sum(axis=1)).ravel() == 0
-    rows = np.flatnonzero(empty & (system.b != 0))
-    part, size = (scaled_norm(v.astype(_double(system))) for v in (system.b[rows], system.b))
-    if part <= max(rtol * size, atol):
-        return None
-    named = ", ".join(str(row) for row in rows[:5]) + (", …" if len(rows) > 5 else "")
-    detail = (
-        f"{len(rows)} row(s) of A hold nothing but zeros where b does not ({named}, counted from 0), so A x = b has no solution; "
-        "take them out, or put a one on their diagonal"
-    )
-    zero = np.zeros(system.n, dtype=_double(system))
-    return verify(system, zero, Reason.incompatible_nullspace, rtol=rtol, atol=atol, method="none", detail=detail)
-
-
-def _incompatible(system: LinearSystem, rtol: float, atol: float) -> Solution | None:
-    """Refuse a b that a singular A cannot reach."""
-    part = unreachable_part(system)
-    size = float(np.linalg.norm(system.b))
-    if part is None or part <= max(rtol * size, atol):
-        return None
-    detail = (
-        f"b has a component of relative size {part / size:.1e} in the left null space of A; "
-        f"{Reason.incompatible_nullspace.value}"
-    )
-    zero = np.zeros(system.n, dtype=_double(system))
-    return verify(
-        system, zero, Reason.incompatible_nullspace, rtol=rtol, atol=atol, method="none", detail=detail
-    )
 
 
 def _is_auto(preconditioner: Any) -> bool:

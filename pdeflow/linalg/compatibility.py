@@ -1,0 +1,62 @@
+"""Right-hand sides that a singular matrix cannot reach, refused before a solve that could only stagnate."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pdeflow.linalg.exact_residual import scaled_norm
+from pdeflow.linalg.nullspace import unreachable_part
+from pdeflow.linalg.solution import Reason, Solution, verify
+from pdeflow.linalg.system import LinearSystem
+
+
+def empty_rows(system: LinearSystem, rtol: float, atol: float) -> Solution | None:
+    """Refuse a b that asks something of a row of zeros.
+
+    Args:
+        system: The system.
+        rtol: Tolerance relative to ||b||.
+        atol: Absolute tolerance.
+
+    Returns:
+        The refusal, x = 0, or None where nothing speaks against a solution.
+    """
+    if not system.assembled:
+        return None
+    empty = np.diff(system.A.indptr) == 0 if np.all(system.A.data) else np.asarray(abs(system.A).sum(axis=1)).ravel() == 0
+    rows = np.flatnonzero(empty & (system.b != 0))
+    part, size = (scaled_norm(v.astype(np.result_type(system.dtype, np.float64))) for v in (system.b[rows], system.b))
+    if part <= max(rtol * size, atol):
+        return None
+    named = ", ".join(str(row) for row in rows[:5]) + (", …" if len(rows) > 5 else "")
+    detail = (
+        f"{len(rows)} row(s) of A hold nothing but zeros where b does not ({named}, counted from 0), so A x = b has no solution; "
+        "take them out, or put a one on their diagonal"
+    )
+    zero = np.zeros(system.n, dtype=np.result_type(system.dtype, np.float64))
+    return verify(system, zero, Reason.incompatible_nullspace, rtol=rtol, atol=atol, method="none", detail=detail)
+
+
+def incompatible(system: LinearSystem, rtol: float, atol: float) -> Solution | None:
+    """Refuse a b that a singular A cannot reach.
+
+    Args:
+        system: The system.
+        rtol: Tolerance relative to ||b||.
+        atol: Absolute tolerance.
+
+    Returns:
+        The refusal, x = 0, or None where nothing speaks against a solution.
+    """
+    part = unreachable_part(system)
+    size = float(np.linalg.norm(system.b))
+    if part is None or part <= max(rtol * size, atol):
+        return None
+    detail = (
+        f"b has a component of relative size {part / size:.1e} in the left null space of A; "
+        f"{Reason.incompatible_nullspace.value}"
+    )
+    zero = np.zeros(system.n, dtype=np.result_type(system.dtype, np.float64))
+    return verify(
+        system, zero, Reason.incompatible_nullspace, rtol=rtol, atol=atol, method="none", detail=detail
+    )
