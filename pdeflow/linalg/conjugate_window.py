@@ -20,18 +20,34 @@ DEPENDENT = 1e-6
 
 
 def inner(u: Tensor, v: Tensor) -> Tensor:
-    """Inner product of each column, shapes (R, ...) to (R,), accumulated in float64: in float32 its error rules the others."""
-    return (u * v).flatten(1).sum(1, dtype=torch.float64)
+    """Inner product of each column, shapes (R, ...) to (R,), formed and summed in float64: in float32 its error rules the others."""
+    return (u.double() * v).flatten(1).sum(1)
 
 
 def norm(u: Tensor) -> Tensor:
-    """Euclidean norm of each column, shape (R,), float64."""
-    return inner(u, u).sqrt()
+    """Euclidean norm of each column, shape (R,), float64; no square under- or overflows."""
+    size = magnitude(u)
+    return size.double() * torch.linalg.vector_norm(over(u, size).flatten(1), dim=1, dtype=torch.float64)
+
+
+def magnitude(u: Tensor) -> Tensor:
+    """Largest power of two not above the largest entry of each column, shape (R,), by which one divides exactly; 1 where u = 0."""
+    largest = u.detach().flatten(1).abs().amax(1)
+    return torch.where(largest > 0, largest / (2 * torch.frexp(largest).mantissa), 1.0)
 
 
 def times(values: Tensor, u: Tensor) -> Tensor:
     """Multiply each column u, shape (R, ...), by its number, values of shape (R,)."""
-    return values.to(u.dtype).reshape(-1, *[1] * (u.ndim - 1)) * u
+    return _beside(values, u) * u
+
+
+def over(u: Tensor, values: Tensor) -> Tensor:
+    """Divide each column u, shape (R, ...), by its number, values of shape (R,)."""
+    return u / _beside(values, u)
+
+
+def _beside(values: Tensor, u: Tensor) -> Tensor:
+    return values.to(u.dtype).reshape(-1, *[1] * (u.ndim - 1))
 
 
 class Window:
