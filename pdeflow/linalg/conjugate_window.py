@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -105,6 +106,26 @@ class Window:
         """End the block; the oldest one leaves."""
         self.kept.extendleft(self.block)
         self.block = []
+
+    def restart(self, which: Tensor, d: Tensor, Ad: Tensor, curvature: Tensor) -> None:
+        """Of some columns keep one direction and no other, in the place of the first of the open block.
+
+        Args:
+            which: The columns, shape (R,).
+            d: Directions, shape (R, ...).
+            Ad: Their products.
+            curvature: d·Ad, shape (R,).
+        """
+        if which.device.type == "cpu" and not bool(which.any()):
+            return
+        wide = which.reshape(-1, *[1] * (d.ndim - 1))
+
+        def instead(old: tuple[Tensor, Tensor, Tensor], new: tuple[Any, Any, Any]) -> tuple[Tensor, Tensor, Tensor]:
+            return torch.where(wide, new[0], old[0]), torch.where(wide, new[1], old[1]), torch.where(which, new[2], old[2])
+
+        nothing = (0.0, 0.0, 1.0)
+        self.kept = deque((instead(old, nothing) for old in self.kept), maxlen=self.kept.maxlen)
+        self.block = [instead(old, nothing if k else (d, Ad, curvature)) for k, old in enumerate(self.block)]
 
     def at_least(self, size: int) -> None:
         """Keep at least so many directions from now on."""

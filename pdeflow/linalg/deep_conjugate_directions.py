@@ -56,7 +56,9 @@ def dcdm(
         maxiter: Steps at most.
         window: Earlier directions to which a new one is made A-orthogonal: 2 for a linear network, 10 for a nonlinear one.
         guard: "switch" leaves a network that fails or stagnates for `classical`, from the x it reached; "multi" minimises over
-            the network's and the classical direction together, so no step is worse than a classical one; None trusts the network.
+            the network's and the classical direction together and runs conjugate gradients with `classical` beside, to go where
+            they are ahead: no x has a larger energy norm of the error than theirs after as many steps, for two products with A a
+            step more than None, which trusts the network.
         classical: Symmetric positive definite M, (R, *shape) to (R, *shape). By default multigrid (SciPy matrix, "switch"),
             Jacobi (matrix) or the identity (function).
         nullspace: "constant", or a basis (k, *shape), of the null space of A, which is projected out of everything; A must map it

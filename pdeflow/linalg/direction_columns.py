@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pdeflow.linalg.conjugate_window import Apply, Window, inner, magnitude, norm, over, times
+from pdeflow.linalg.gradients_beside import Beside
 from pdeflow.linalg.iteration import DRIFTS
 from pdeflow.linalg.solution import Reason
 from pdeflow.linalg.solutions import Solutions
@@ -62,6 +63,7 @@ class Columns:
         self.verdict = torch.full_like(self.iterations, -1)  # index of a reason that ended a column before its tolerance
         self.slow, self.floored, self.gain, self.fall = (torch.zeros_like(self.size) for _ in range(4))
         self.energy = self._energy()
+        self.beside = Beside(apply, lambda r: self.project(classical(r)), self.x, self.r) if guard == "multi" else None
         self.learned, self.any_switched = True, False
 
     def run(self, maxiter: int, recompute_every: int, check_every: int, stop: Stop | None) -> None:
@@ -91,8 +93,9 @@ class Columns:
             size = torch.where(self.norms[-1] > 0, self.norms[-1], 1.0)
             z = self.project(self.propose(times(1 / size, before)))
             served = self._search(z, ~left, "network")
-        if self.guard == "multi":
+        if self.beside is not None:
             served |= self._search(self.project(self.classical(before)), torch.ones_like(left), "classical")
+            served |= self._not_behind(self.beside)
         elif self.any_switched:
             served |= self._search(self.project(self.classical(before)), left, "classical")
         self.window.close()
@@ -124,6 +127,18 @@ class Columns:
         self.gain = torch.where(good, torch.maximum(self.gain, image / length), self.gain)
         self.window.push(d, Ad, square)
         return good
+
+    def _not_behind(self, cg: Beside) -> Tensor:
+        """Go where conjugate gradients have come beside, in the columns where they are ahead; which these are."""
+        cg.step()
+        self.matvecs += 1
+        gain = cg.gain(self.x, self.r)
+        ahead = self.active & (gain > 0)
+        where = ahead.reshape(-1, *[1] * (self.x.ndim - 1))
+        self.x, self.r = torch.where(where, cg.x, self.x), torch.where(where, cg.r, self.r)
+        self.fall += torch.where(ahead, gain, 0.0)
+        self.window.restart(ahead, cg.p, cg.Ap, cg.curvature)  # to the others r is not orthogonal any more
+        return ahead
 
     def _residual(self, k: int, recompute_every: int) -> None:
         """Recompute b - A x when it is due, or when the recurrence claims a convergence that must be checked."""

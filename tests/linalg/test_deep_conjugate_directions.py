@@ -96,6 +96,40 @@ def test_the_multi_guard_is_at_every_step_at_least_as_good_as_a_classical_step(d
         assert after <= energies(darcy.A, exact, [classical])[0] * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("window", [0, 2])
+@pytest.mark.parametrize("make", [random_network, lambda n: broken, lambda n: lambda r: r @ torch.eye(n, dtype=r.dtype).roll(1, 0)])
+def test_the_multi_guard_is_at_every_step_at_least_as_good_as_conjugate_gradients(darcy, make, window):
+    """In the energy norm, whatever the network proposes, so with as many steps but for the norm that is looked at."""
+    b, inverse = right_hand_sides(1, darcy.n), torch.from_numpy(1 / darcy.A.diagonal())
+    exact, network = sla.spsolve(darcy.A.tocsc(), b[0].numpy()), make(darcy.n)
+    guarded = {"guard": "multi", "classical": lambda r: inverse * r, "window": window}
+    theirs = energies(darcy.A, exact, iterates(darcy.A, b, guarded["classical"], 40, window=1))
+    ours = energies(darcy.A, exact, iterates(darcy.A, b, network, 40, **guarded))
+    assert np.all(ours <= theirs * (1 + 1e-9))
+    alone = dcdm(darcy.A, b, guarded["classical"], guard=None, window=1)
+    found = dcdm(darcy.A, b, network, **guarded)
+    assert found.converged.all()
+    assert int(found.iterations) <= int(alone.iterations) + 3
+    assert found.matvecs == 4 * int(found.iterations) + 2
+
+
+def test_what_conjugate_gradients_gain_in_one_column_leaves_the_others_alone(darcy):
+    b = right_hand_sides(3, darcy.n)
+    solver = sla.splu(darcy.A.tocsc())
+
+    def good_but_for_the_last(r):
+        z = torch.from_numpy(solver.solve(r.numpy().T).T + 0.1 * np.tanh(r.numpy()))
+        z[-1] = 1.0 if len(r) == 3 else z[-1]
+        return z
+
+    batch = dcdm(darcy.A, b, good_but_for_the_last, guard="multi", rtol=1e-9)
+    assert batch.converged.all()
+    for i in range(2):
+        alone = dcdm(darcy.A, b[i : i + 1], good_but_for_the_last, guard="multi", rtol=1e-9)
+        assert alone.iterations[0] == batch.iterations[i] < batch.iterations[2]
+        torch.testing.assert_close(alone.x[0], batch.x[i], rtol=0, atol=1e-12 * float(batch.x[i].abs().max()))
+
+
 @pytest.mark.parametrize("make", [random_network, lambda n: broken, lambda n: torch.zeros_like])
 @pytest.mark.parametrize(("guard", "window"), [("switch", 0), ("switch", 2), ("multi", 2)])
 def test_every_network_converges_under_a_guard(darcy, make, guard, window):
