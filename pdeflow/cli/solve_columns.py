@@ -10,6 +10,7 @@ import numpy as np
 from pdeflow.cli.arrays import write_array
 from pdeflow.cli.exit_codes import NOT_CONVERGED, OK
 from pdeflow.cli.progress import progress
+from pdeflow.cli.system import reachable
 from pdeflow.errors import UsageError
 
 
@@ -43,6 +44,8 @@ def solve_columns(settings: Any, system: Any, B: np.ndarray, method: str, precon
     for name in ("compare", "run", "x0"):
         if settings[name]:
             raise UsageError(f"--{name} takes one right-hand side, and {settings.rhs} has {B.shape[1]} columns; give it one, or leave --{name} out")
+    if settings.project and system.nullspace is not None:
+        B = reachable(system, B)
     solver = Solver(
         system, method=method, preconditioner=preconditioner, rtol=settings.rtol, maxiter=settings.maxiter, guard=settings.guard,
         timeout=settings.timeout,
@@ -54,9 +57,12 @@ def solve_columns(settings: Any, system: Any, B: np.ndarray, method: str, precon
             if display is not None:
                 display.update(k, B.shape[1], f"right-hand side {k}")
     for k, solution in enumerate(found):
-        print(f"  {k}: {solution}" + ("" if solution.converged else f"; {solution.detail}"))
+        said = solution.detail.removesuffix(f"; {solution.reason.value}")  # the reason's name says the same
+        print(f"  {k}: {solution}" + ("" if solution.converged else f"; {said}"))
     good = sum(solution.converged for solution in found)
     print(f"  {good} of {len(found)} right-hand sides converged")
+    if any(solution.reason.name == "incompatible_nullspace" for solution in found):
+        print("  next: the same command with --project solves the least-squares problems")
     if settings.out and good == len(found):
         write_array(Path(settings.out), np.column_stack([solution.x for solution in found]))
         print(f"  x written to {settings.out}, shape {B.shape}")

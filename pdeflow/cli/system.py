@@ -42,8 +42,10 @@ def read_system(settings: Any) -> tuple[Any, str]:
         (system, one line).
     """
     from pdeflow.linalg import describe, linear_system
-    from pdeflow.linalg.matrix_files import read_matrix, read_vector
+    from pdeflow.linalg.krylov_methods import bring
+    from pdeflow.linalg.matrix_files import read_columns, read_matrix, read_vector
 
+    bring(settings.method)
     if "problem" in settings:
         if settings.rhs is not None:
             raise UsageError("--rhs belongs to a matrix file; a problem brings its own right-hand side")
@@ -65,12 +67,34 @@ def read_system(settings: Any) -> tuple[Any, str]:
     if nullspace is not None and nullspace not in ("constant", "none"):
         nullspace = read_array(nullspace, "nullspace")
     system = linear_system(A, b, nullspace)
-    basis, note = system.null_basis(), ""
-    if settings.project and basis is not None:
-        b_in_range = system.b - basis @ (basis.T @ system.b)
-        removed = float(np.linalg.norm(system.b - b_in_range) / (np.linalg.norm(system.b) or 1.0))
-        system = replace(system, b=b_in_range)
-        note = f"; least squares: a part of b of relative size {removed:.2g} was dropped, residuals are those without it"
+    note = ""
+    if settings.project and system.nullspace is not None:
+        B = system.b[:, None] if not settings.rhs else read_columns(settings.rhs).reshape(system.n, -1)
+        sizes = np.linalg.norm(B, axis=0)
+        kept = reachable(system, B)
+        removed = (np.linalg.norm(B - kept, axis=0) / np.where(sizes > 0, sizes, 1.0)).max()
+        system = replace(system, b=kept[:, 0])
+        note = f"; least squares: a part of b of relative size {'up to ' if B.shape[1] > 1 else ''}{removed:.2g} was dropped, residuals are those without it"
     if b is None:
         note = f"; b = A times {'0 … 1' if system.nullspace is not None else 'ones'}"
     return system, f"{settings.matrix}: {describe(system.A)}{note}"
+
+
+def reachable(system: Any, B: np.ndarray) -> np.ndarray:
+    """Return right-hand sides without what a singular A never reaches, their parts in its left null space.
+
+    Args:
+        system: System with a null space.
+        B: Right-hand sides, shape (n, k).
+
+    Raises:
+        UsageError: If no left null space was found.
+    """
+    from pdeflow.linalg.nullspace import unreachable_basis
+
+    left = unreachable_basis(system)
+    if left is None:
+        raise UsageError("--project found no left null space of A to drop from b; check --nullspace, or leave --project out")
+    for _ in range(2):  # once more: b may lie almost wholly there
+        B = B - left @ (left.conj().T @ B)
+    return B

@@ -38,7 +38,7 @@ def block_cg(
 
     Args:
         A: Matrix or operator, shape (n, n), or a LinearSystem (its b is not used).
-        B: Right-hand sides, shape (n, s).
+        B: Right-hand sides, shape (n, s), of any size.
         X0: Initial guesses, shape (n, s).
         rtol: Tolerance on ||b - A x|| / ||b|| of every column.
         atol: Absolute tolerance of every column.
@@ -62,7 +62,7 @@ def block_cg(
     systems += [replace(systems[0], b=as_vector(b, systems[0].n, "B")) for b in B.T[1:]]
     dtype = np.result_type(*(system.b for system in systems), systems[0].dtype)
     block = _Block(systems[0].A, np.stack([system.b for system in systems], axis=1).astype(dtype), rtol, atol)
-    X = np.zeros_like(block.B) if X0 is None else np.array(X0, dtype=dtype).reshape(B.shape) / block.sizes
+    X = np.zeros_like(block.B) if X0 is None else block.start(_checked_start(X0, B.shape))
     began = time.perf_counter()
     M = build(M, systems[0])
     set_up = time.perf_counter()
@@ -73,8 +73,8 @@ def block_cg(
         "iterations": len(block.worst) - 1, "matvecs": block.products, "method": "block_cg", "preconditioner": M.name,
         "seconds_setup": set_up - began, "seconds_solve": time.perf_counter() - set_up, "detail": detail, "rtol": rtol, "atol": atol,
     }  # fmt: skip
-    history = np.array(block.columns) * block.sizes
-    X = X * block.sizes
+    with np.errstate(over="ignore"):  # x may exceed float64 where b does not; its verdict is nonfinite
+        history, X = (values * block.sizes * block.units for values in (np.array(block.columns), X))
     reasons = [reason if np.any(system.b) else Reason.zero_rhs for system in systems]
     return [
         verify(system, X[:, j], reasons[j], residual_norms=history[:, j].tolist(), **facts)
@@ -82,9 +82,16 @@ def block_cg(
     ]
 
 
+def _checked_start(X0: Any, shape: tuple[int, ...]) -> np.ndarray:
+    X0 = np.asarray(X0)
+    if X0.shape != shape or X0.dtype.kind not in "iubfc" or not np.all(np.isfinite(X0)):
+        raise UsageError(f"X0 must be finite and have the shape of B {shape}, got {X0.dtype} {X0.shape}")
+    return X0
+
+
 @dataclass
 class _Block:
-    """One block solve, with columns scaled to unit length."""
+    """One block solve, with columns scaled to unit length: by a power of two, whose squares are harmless, and by their norm."""
 
     A: Any
     B: np.ndarray
@@ -95,11 +102,17 @@ class _Block:
     products: int = 0
 
     def __post_init__(self) -> None:
+        self.units = 2.0 ** (np.frexp(np.maximum(np.abs(self.B.real), np.abs(self.B.imag)).max(axis=0))[1] - 1)
+        self.B = self.B / self.units
         self.sizes = np.linalg.norm(self.B, axis=0)
         self.sizes[self.sizes == 0] = 1
         self.B = self.B / self.sizes
-        self.targets = np.maximum(self.rtol, self.atol / self.sizes)
+        self.targets = np.maximum(self.rtol, self.atol / self.sizes / self.units)
         self.target = float(self.targets.max())
+
+    def start(self, X0: np.ndarray) -> np.ndarray:
+        """Return initial guesses in the scale of the block; a column without right-hand side is solved by 0."""
+        return np.where(np.any(self.B, axis=0), X0 / self.sizes / self.units, 0).astype(self.B.dtype)
 
     def record(self, norms: np.ndarray) -> None:
         """Append the norms of the columns."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,18 +21,34 @@ DEPENDENT = 1e-6
 
 
 def inner(u: Tensor, v: Tensor) -> Tensor:
-    """Inner product of each column, shapes (R, ...) to (R,), accumulated in float64: in float32 its error rules the others."""
-    return (u * v).flatten(1).sum(1, dtype=torch.float64)
+    """Inner product of each column, shapes (R, ...) to (R,), formed and summed in float64: in float32 its error rules the others."""
+    return (u.double() * v).flatten(1).sum(1)
 
 
 def norm(u: Tensor) -> Tensor:
-    """Euclidean norm of each column, shape (R,), float64."""
-    return inner(u, u).sqrt()
+    """Euclidean norm of each column, shape (R,), float64; no square under- or overflows."""
+    size = magnitude(u)
+    return size.double() * torch.linalg.vector_norm(over(u, size).flatten(1), dim=1, dtype=torch.float64)
+
+
+def magnitude(u: Tensor) -> Tensor:
+    """Largest power of two not above the largest entry of each column, shape (R,), by which one divides exactly; 1 where u = 0."""
+    largest = u.detach().flatten(1).abs().amax(1)
+    return torch.where(largest > 0, largest / (2 * torch.frexp(largest).mantissa), 1.0)
 
 
 def times(values: Tensor, u: Tensor) -> Tensor:
     """Multiply each column u, shape (R, ...), by its number, values of shape (R,)."""
-    return values.to(u.dtype).reshape(-1, *[1] * (u.ndim - 1)) * u
+    return _beside(values, u) * u
+
+
+def over(u: Tensor, values: Tensor) -> Tensor:
+    """Divide each column u, shape (R, ...), by its number, values of shape (R,)."""
+    return u / _beside(values, u)
+
+
+def _beside(values: Tensor, u: Tensor) -> Tensor:
+    return values.to(u.dtype).reshape(-1, *[1] * (u.ndim - 1))
 
 
 class Window:
@@ -89,6 +106,26 @@ class Window:
         """End the block; the oldest one leaves."""
         self.kept.extendleft(self.block)
         self.block = []
+
+    def restart(self, which: Tensor, d: Tensor, Ad: Tensor, curvature: Tensor) -> None:
+        """Of some columns keep one direction and no other, in the place of the first of the open block.
+
+        Args:
+            which: The columns, shape (R,).
+            d: Directions, shape (R, ...).
+            Ad: Their products.
+            curvature: d·Ad, shape (R,).
+        """
+        if which.device.type == "cpu" and not bool(which.any()):
+            return
+        wide = which.reshape(-1, *[1] * (d.ndim - 1))
+
+        def instead(old: tuple[Tensor, Tensor, Tensor], new: tuple[Any, Any, Any]) -> tuple[Tensor, Tensor, Tensor]:
+            return torch.where(wide, new[0], old[0]), torch.where(wide, new[1], old[1]), torch.where(which, new[2], old[2])
+
+        nothing = (0.0, 0.0, 1.0)
+        self.kept = deque((instead(old, nothing) for old in self.kept), maxlen=self.kept.maxlen)
+        self.block = [instead(old, nothing if k else (d, Ad, curvature)) for k, old in enumerate(self.block)]
 
     def at_least(self, size: int) -> None:
         """Keep at least so many directions from now on."""

@@ -19,13 +19,16 @@ from pdeflow.linalg.conjugate_window import Apply
 from pdeflow.linalg.direction_columns import Columns, Stop
 from pdeflow.linalg.direction_input import (
     as_apply,
-    as_projection,
     check_batch,
+    check_nullspace,
     check_options,
     check_reachable,
     check_symmetric,
     classical_default,
     network_type,
+    null_basis,
+    projection,
+    same_shape,
 )
 from pdeflow.linalg.iteration import Limits, Outcome
 from pdeflow.linalg.solution import Reason
@@ -42,9 +45,10 @@ def dcdm(
     """Solve A x = b for many right-hand sides at once with directions that a network proposes from the residual.
 
     Args:
-        A: Symmetric positive (semi)definite: a function of a batch (R, *shape), a SciPy sparse matrix (used on the CPU), or a
-            torch matrix (n, n), dense or sparse, for shape (n,).
-        b: Right-hand sides, shape (R, *shape), float32 or float64; its type and device are those of the iteration.
+        A: Symmetric positive (semi)definite: a function of a batch (R, *shape), a SciPy sparse matrix or LinearOperator (used on
+            the CPU), or a torch matrix (n, n), dense or sparse; a matrix is converted to the type of b.
+        b: Right-hand sides, shape (R, *shape), R >= 1, float32 or float64, of any finite size; its type and device are those of
+            the iteration.
         network: f, from r / ‖r‖ to a direction of any length, (R, *shape) to (R, *shape).
         x0: Initial guesses, shape of b; zero by default.
         rtol: Tolerance on ‖b - A x‖ / ‖b‖ of each column.
@@ -52,10 +56,13 @@ def dcdm(
         maxiter: Steps at most.
         window: Earlier directions to which a new one is made A-orthogonal: 2 for a linear network, 10 for a nonlinear one.
         guard: "switch" leaves a network that fails or stagnates for `classical`, from the x it reached; "multi" minimises over
-            the network's and the classical direction together, so no step is worse than a classical one; None trusts the network.
+            the network's and the classical direction together and runs conjugate gradients with `classical` beside, to go where
+            they are ahead: no x has a larger energy norm of the error than theirs after as many steps, for two products with A a
+            step more than None, which trusts the network.
         classical: Symmetric positive definite M, (R, *shape) to (R, *shape). By default multigrid (SciPy matrix, "switch"),
             Jacobi (matrix) or the identity (function).
-        nullspace: "constant", or a basis (k, *shape), of the null space of A, which is projected out of everything.
+        nullspace: "constant", or a basis (k, *shape), of the null space of A, which is projected out of everything; A must map it
+            to zero.
         dtype: Type in which the network is asked, e.g. torch.bfloat16; by default that of its parameters.
         recompute_every: Steps between b - A x and the next; the cheaper recurrence between them drifts.
         check_every: Steps between looks at the columns, each of which waits for the device; 1 on a CPU, else 10.
@@ -65,22 +72,26 @@ def dcdm(
         The solutions; a column that ends first keeps its x bit by bit, and none is called converged unless b - A x says so.
 
     Raises:
-        UsageError: If a shape, type or option is wrong, A is not symmetric, or b has a part in a null space that was not declared.
+        UsageError: If a shape, type or option is wrong, A is not symmetric, or b has a part in a null space that was not declared,
+            or the declared one is none.
 
     Reference: Kaneda et al., arXiv 2205.10763.
     """
     check_batch(A, b, x0)
     check_options(rtol, atol, maxiter, window, guard, recompute_every, check_every)
-    apply = as_apply(A, b.dtype)
+    apply = as_apply(A, b)
     gain = check_symmetric(apply, b)
-    project = as_projection(nullspace, b)
-    if project is None:
+    basis = null_basis(nullspace, b)
+    if basis is None:
         check_reachable(apply, b, gain)
-    classical = classical or classical_default(A, b.dtype, guard)
-    wanted = dtype or network_type(network)
+    else:
+        check_nullspace(apply, basis, b, gain)
+    project = None if basis is None else projection(basis)
+    classical = same_shape(classical or classical_default(A, b.dtype, guard), "classical")
+    wanted, ask = dtype or network_type(network), same_shape(network, "the network")
 
     def propose(r: Tensor) -> Tensor:
-        return network(r if wanted is None else r.to(wanted)).to(r.dtype)
+        return ask(r if wanted is None else r.to(wanted)).to(r.dtype)
 
     columns = Columns(apply, b, x0, propose, classical, project, window, guard, rtol, atol)
     every = check_every or (1 if b.device.type == "cpu" else 10)
@@ -130,7 +141,8 @@ def run_dcdm(
     )  # fmt: skip
     with torch.no_grad():
         columns.run(limits.maxiter + 1, 1, 1, stop)
-    reason, detail = columns.solutions().reasons[0], ""
+    found = columns.solutions()
+    reason, detail = found.reasons[0], ""
     if reason in (Reason.breakdown, Reason.nonfinite, Reason.indefinite):
         detail = f"direction of {getattr(M, 'name', type(M).__name__)} at step {columns.steps_done}: {reason.value}"
-    return Outcome(columns.x[0].numpy(), reason, norms, columns.matvecs, detail)
+    return Outcome(found.x[0].numpy(), reason, norms, columns.matvecs, detail)

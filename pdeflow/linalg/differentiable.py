@@ -28,15 +28,22 @@ def differentiable_solve(A: Tensor, b: Tensor, **options: Any) -> Tensor:
             method="direct".
 
     Returns:
-        x, shape of b, in the type and on the device of b.
+        x, shape of b, on its device, in the type to which those of A and b promote.
 
     Raises:
-        UsageError: If a shape is wrong, or the system or (in backward) its adjoint does not reach the tolerance: a gradient through it would be wrong.
+        UsageError: If a shape or type is wrong, x exceeds float64, or the system or (in backward) its adjoint does not reach the tolerance: a gradient through it would be wrong.
 
     Reference: Giles (2008), section 2.3.1.
     """
+    if not (isinstance(A, Tensor) and isinstance(b, Tensor)):
+        raise UsageError(f"expected tensors A and b, got {type(A).__name__} and {type(b).__name__}; use torch.as_tensor")
     if A.ndim != 2 or A.shape[0] != A.shape[1] or b.ndim not in (1, 2) or b.shape[-1] != A.shape[0]:
         raise UsageError(f"expected A (n, n) and b (n,) or (R, n), got {tuple(A.shape)} and {tuple(b.shape)}")
+    dtype = torch.promote_types(A.dtype, b.dtype)
+    if not (dtype.is_floating_point or dtype.is_complex) or A.device != b.device:
+        raise UsageError(f"expected real or complex A and b on one device, got {A.dtype} on {A.device} and {b.dtype} on {b.device}; use A.double()")
+    if "atol" in options:
+        raise UsageError("atol cannot hold for a solution and for gradients of another size; use rtol")
     if A.layout == torch.strided:
         n = A.shape[0]
         rows, columns = torch.arange(n, device=A.device).repeat_interleave(n), torch.arange(n, device=A.device).repeat(n)
@@ -44,7 +51,6 @@ def differentiable_solve(A: Tensor, b: Tensor, **options: Any) -> Tensor:
     else:
         entries = A.to_sparse_coo().coalesce()
         (rows, columns), values = entries.indices(), entries.values()
-    dtype = torch.promote_types(values.dtype, b.dtype)
     found = _Solve.apply(values.to(dtype), rows, columns, b.reshape(-1, b.shape[-1]).to(dtype), {"method": "direct"} | options)
     return found.reshape(b.shape)
 
@@ -68,15 +74,25 @@ class _Solve(torch.autograd.Function):
 
 
 def _solve_all(values: Tensor, rows: Tensor, columns: Tensor, b: Tensor, options: Mapping[str, Any]) -> Tensor:
-    """Solve for every right-hand side, shape (R, n)."""
-    places = rows.cpu().numpy(), columns.cpu().numpy()
-    wide = np.complex128 if values.is_complex() else np.float64
-    matrix = sp.csr_matrix((values.detach().cpu().numpy().astype(wide), places), shape=(b.shape[1],) * 2)
-    found = np.empty(b.shape, dtype=wide)
+    """Solve for every right-hand side, shape (R, n), each divided by its size: a cotangent may be as small as a loss makes it."""
+    matrix = sp.csr_matrix((_array(values), (rows.cpu().numpy(), columns.cpu().numpy())), shape=(b.shape[1],) * 2)
+    right = _array(b)
+    found = np.empty_like(right)
     solver = Solver(matrix, **options)
-    for row, right in zip(found, b.detach().cpu().resolve_conj().numpy().astype(wide), strict=True):
-        solution = solver.solve(right)
+    for row, wanted in zip(found, right, strict=True):
+        size = float(np.maximum(np.abs(wanted.real), np.abs(wanted.imag)).max()) or 1.0
+        unit = 2.0 ** (np.frexp(size)[1] - 1) if np.isfinite(size) else 1.0
+        solution = solver.solve(wanted / unit)
         if not solution.converged:
             raise UsageError(f"no gradient: {solution}; raise maxiter, or use method='direct'")
-        row[:] = solution.x
+        with np.errstate(over="ignore"):
+            row[:] = solution.x * unit
+        if not np.all(np.isfinite(row)):
+            raise UsageError(f"x exceeds float64: the largest entry of b is {size:.0e}; divide b by it, and multiply x")
     return torch.from_numpy(found).to(b)
+
+
+def _array(values: Tensor) -> np.ndarray:
+    """Entries in double precision; NumPy knows neither bfloat16 nor conjugate or negative views."""
+    wide = torch.complex128 if values.is_complex() else torch.float64
+    return values.detach().cpu().to(wide).resolve_conj().resolve_neg().numpy()

@@ -5,12 +5,14 @@ Kaneda et al., A Deep Conjugate Direction Method for Iteratively Solving Linear 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from pdeflow.linalg.conjugate_window import Apply, Window, inner, norm, times
+from pdeflow.linalg.conjugate_window import Apply, Window, inner, magnitude, norm, over, times
+from pdeflow.linalg.gradients_beside import Beside
 from pdeflow.linalg.iteration import DRIFTS
 from pdeflow.linalg.solution import Reason
 from pdeflow.linalg.solutions import Solutions
@@ -24,6 +26,8 @@ Stop = Callable[[int, Tensor], Reason | None]
 
 class Columns:
     """State of the iteration, one entry for each right-hand side; nothing in a step waits for the device.
+
+    Each column is solved in its own unit, the magnitude of b, so that any finite b does: b, x, r and their norms are in units.
 
     Args:
         apply: The operator A on batches (R, *shape).
@@ -44,12 +48,13 @@ class Columns:
     ) -> None:  # fmt: skip
         self.apply, self.propose, self.classical, self.guard = apply, propose, classical, guard
         self.project: Apply = project or (lambda v: v)
-        self.b = self.project(b)
-        self.x = torch.zeros_like(b) if x0 is None else times(norm(self.b) > 0, x0.to(b))
+        self.unit = magnitude(b)
+        self.b = self.project(over(b, self.unit))
+        self.x = torch.zeros_like(b) if x0 is None else times(norm(self.b) > 0, over(x0.to(b), self.unit))
         self.window = Window(window, 2 if guard == "multi" else 1)
         self.matvecs, self.steps_done = 0, 0
         self.size = norm(self.b)
-        self.target = (rtol * self.size).clamp_min(atol)
+        self.target = torch.maximum(rtol * self.size, atol / self.unit.double())
         self.r = self._true_residual()
         self.norms = [norm(self.r)]
         self.active = self.norms[0] > self.target
@@ -58,6 +63,7 @@ class Columns:
         self.verdict = torch.full_like(self.iterations, -1)  # index of a reason that ended a column before its tolerance
         self.slow, self.floored, self.gain, self.fall = (torch.zeros_like(self.size) for _ in range(4))
         self.energy = self._energy()
+        self.beside = Beside(apply, lambda r: self.project(classical(r)), self.x, self.r) if guard == "multi" else None
         self.learned, self.any_switched = True, False
 
     def run(self, maxiter: int, recompute_every: int, check_every: int, stop: Stop | None) -> None:
@@ -74,7 +80,7 @@ class Columns:
         self.any_switched = bool((self.switched >= 0).any())
         if self.any_switched:
             self.window.at_least(1)
-        reason = stop(k, self.norms[-1]) if stop is not None else None
+        reason = stop(k, self.norms[-1] * self.unit.double()) if stop is not None else None
         if reason is not None and reason is not Reason.converged:
             self._end(self.active, reason)
         return bool(self.active.any())
@@ -87,8 +93,9 @@ class Columns:
             size = torch.where(self.norms[-1] > 0, self.norms[-1], 1.0)
             z = self.project(self.propose(times(1 / size, before)))
             served = self._search(z, ~left, "network")
-        if self.guard == "multi":
+        if self.beside is not None:
             served |= self._search(self.project(self.classical(before)), torch.ones_like(left), "classical")
+            served |= self._not_behind(self.beside)
         elif self.any_switched:
             served |= self._search(self.project(self.classical(before)), left, "classical")
         self.window.close()
@@ -102,12 +109,12 @@ class Columns:
         if whose == "network" and self.guard is None:
             self._end(self.active & chosen & ~finite, Reason.nonfinite)
         use = finite & chosen & self.active
-        largest = torch.where(use, z.flatten(1).abs().amax(1), 1.0)
         z = torch.where(use.reshape(-1, *[1] * (z.ndim - 1)), z, 0.0)
-        z = times(torch.where(largest > 0, 1 / largest, 0.0).nan_to_num(posinf=0.0), z)  # the length of a proposal means nothing
+        z = over(z, magnitude(z))  # the length of a proposal means nothing
         d, Ad, curvature = self.window.conjugate(z, self.apply)
         self.matvecs += 1
-        size = norm(d) * norm(Ad)
+        length, image = norm(d), norm(Ad)
+        size = length * image
         good = use & (curvature > 10 * torch.finfo(d.dtype).eps * size)
         self._end(use & (curvature < INDEFINITE * size), Reason.indefinite)
         square = torch.where(good, curvature, 1.0)
@@ -117,9 +124,21 @@ class Columns:
         alpha = torch.where(good, slope / square, 0.0)
         self.fall += alpha * slope / 2
         self.x, self.r = self.x + times(alpha, d), self.r - times(alpha, Ad)
-        self.gain = torch.where(good, torch.maximum(self.gain, norm(Ad) / norm(d)), self.gain)
+        self.gain = torch.where(good, torch.maximum(self.gain, image / length), self.gain)
         self.window.push(d, Ad, square)
         return good
+
+    def _not_behind(self, cg: Beside) -> Tensor:
+        """Go where conjugate gradients have come beside, in the columns where they are ahead; which these are."""
+        cg.step()
+        self.matvecs += 1
+        gain = cg.gain(self.x, self.r)
+        ahead = self.active & (gain > 0)
+        where = ahead.reshape(-1, *[1] * (self.x.ndim - 1))
+        self.x, self.r = torch.where(where, cg.x, self.x), torch.where(where, cg.r, self.r)
+        self.fall += torch.where(ahead, gain, 0.0)
+        self.window.restart(ahead, cg.p, cg.Ap, cg.curvature)  # to the others r is not orthogonal any more
+        return ahead
 
     def _residual(self, k: int, recompute_every: int) -> None:
         """Recompute b - A x when it is due, or when the recurrence claims a convergence that must be checked."""
@@ -171,21 +190,26 @@ class Columns:
         self.active = self.active & ~which
 
     def solutions(self) -> Solutions:
-        """Recompute b - A x, which alone decides what has converged."""
+        """Recompute b - A x for the x that is returned, rounded as its unit makes it; this alone decides what has converged."""
+        x = times(self.unit, self.x)
+        self.x = over(x, self.unit)
         final = norm(self._true_residual())
         converged = (final <= self.target) & torch.isfinite(final)
-        relative = final / torch.where(self.size > 0, self.size, 1.0)
-        rows = zip(converged.tolist(), self.verdict.tolist(), self.switched.tolist(), self.size.tolist(), strict=True)
-        reasons = tuple(_reason(good, verdict, switched, size) for good, verdict, switched, size in rows)
+        relative = final * torch.where(self.size > 0, 1 / self.size, self.unit.double())
+        states = zip(*(v.tolist() for v in (converged, self.verdict, self.switched, self.size, self.active, final)), strict=True)
+        reasons = tuple(_reason(*state) for state in states)
         switched_at = tuple(k if k >= 0 else None for k in self.switched.tolist())
-        return Solutions(
-            self.x, converged, reasons, relative, torch.stack(self.norms), self.iterations, self.matvecs, switched_at
-        )
+        norms = torch.stack(self.norms) * self.unit.double()
+        return Solutions(x, converged, reasons, relative, norms, self.iterations, self.matvecs, switched_at)
 
 
-def _reason(converged: bool, verdict: int, switched: int, size: float) -> Reason:
+def _reason(converged: bool, verdict: int, switched: int, size: float, active: bool, final: float) -> Reason:
     if converged:
         if size == 0:
             return Reason.zero_rhs
         return Reason.converged_fallback if switched >= 0 else Reason.converged
-    return list(Reason)[verdict] if verdict >= 0 else Reason.maxiter
+    if verdict >= 0:
+        return list(Reason)[verdict]
+    if not math.isfinite(final):
+        return Reason.nonfinite
+    return Reason.maxiter if active else Reason.stagnated

@@ -7,20 +7,24 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
+from scipy.sparse.linalg import LinearOperator
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.linalg.conjugate_window import Apply, inner, norm
+from pdeflow.linalg.conjugate_window import Apply, inner, magnitude, norm, over
+from pdeflow.linalg.nullspace import KERNEL_TOLERANCE
 from pdeflow.linalg.preconditioners import amg, jacobi
+from pdeflow.linalg.stand_alone import check_tolerances
 from pdeflow.linalg.system import LinearSystem
 
 GUARDS = ("switch", "multi", None)
-NULL_SHARE = 1e-10
-"""‖A 1‖ over ‖A‖ ‖1‖ below which A maps constants to zero (float64), and the share of b there that is too much."""
+FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
+NULL_SHARE = {torch.float32: 1e-5, torch.float64: 1e-10}
+"""‖A 1‖ over ‖A‖ ‖1‖ below which A maps constants to zero, and the share of b there that is too much."""
 
 
-def check_batch(A: Any, b: Any, x0: Any) -> None:
-    """Refuse right-hand sides of another shape or type, or with a non-finite entry.
+def check_batch(A: Any, b: Any, x0: Any = None) -> None:
+    """Refuse right-hand sides of another shape or type, or with a non-finite entry, and an A that does not fit them.
 
     Args:
         A: The operator.
@@ -33,13 +37,15 @@ def check_batch(A: Any, b: Any, x0: Any) -> None:
     if not isinstance(b, Tensor) or b.ndim < 2:
         shape = getattr(b, "shape", None)
         raise UsageError(f"b must be a tensor (R, n) or (R, *grid), not {type(b).__name__} of shape {shape}; use b[None] for one")
-    if b.dtype not in (torch.float32, torch.float64):
+    if not b.numel():
+        raise UsageError(f"b has shape {tuple(b.shape)} and no entry; pass at least one right-hand side")
+    if b.dtype not in FLOATS:
         raise UsageError(f"dcdm iterates in float32 or float64, got b of {b.dtype}; use dtype= for a coarser network")
     bad = torch.nonzero(~torch.isfinite(b))
     if len(bad):
         raise UsageError(f"b has {len(bad)} non-finite entries, first {b[tuple(bad[0])].item()} at {tuple(bad[0].tolist())}")
-    if x0 is not None and (x0.shape != b.shape or not bool(torch.isfinite(x0).all())):
-        raise UsageError(f"x0 must be finite and have the shape of b {tuple(b.shape)}, got {tuple(x0.shape)}")
+    if x0 is not None and not (isinstance(x0, Tensor) and x0.shape == b.shape and bool(torch.isfinite(x0.to(b)).all())):
+        raise UsageError(f"x0 must be finite and have the shape of b {tuple(b.shape)}, got {type(x0).__name__} {tuple(np.shape(x0))}")
     n = b[0].numel()
     if hasattr(A, "shape") and tuple(A.shape) != (n, n):
         raise UsageError(f"A has shape {tuple(A.shape)} but a right-hand side has {n} entries, {tuple(b.shape[1:])}")
@@ -55,38 +61,77 @@ def check_options(
     """
     if guard not in GUARDS:
         raise UsageError(f"guard must be 'switch', 'multi' or None, got {guard!r}")
-    if not (0 <= rtol < 1 and 0 <= atol < np.inf) or rtol == atol == 0:
-        raise UsageError(f"rtol must lie in [0, 1) and atol be >= 0, one of them positive; got {rtol} and {atol}")
-    counts = {"maxiter": maxiter, "recompute_every": recompute_every, "check_every": check_every or 1, "window": window + 1}
+    check_tolerances(rtol, atol)
+    counts = {"maxiter": maxiter, "recompute_every": recompute_every, "check_every": 1 if check_every is None else check_every}
+    check_counts(**counts)
+    check_counts(0, window=window)
+
+
+def check_counts(least: int = 1, **counts: Any) -> None:
+    """Refuse what is no whole number, or too small.
+
+    Args:
+        least: Smallest number allowed.
+        counts: Values by name.
+
+    Raises:
+        UsageError: With the value.
+    """
     for name, value in counts.items():
-        if value < 1:
-            raise UsageError(f"{name} must be at least {0 if name == 'window' else 1}, got {value - (name == 'window')}")
+        if not isinstance(value, (int, np.integer)) or value < least:
+            raise UsageError(f"{name} must be a whole number and at least {least}, got {value}")
 
 
-def as_apply(A: Any, dtype: torch.dtype) -> Apply:
+def as_apply(A: Any, b: Tensor) -> Apply:
     """Turn a matrix or function into a function of batches (R, *shape).
 
     Args:
         A: As in dcdm.
-        dtype: Type of the vectors.
+        b: Right-hand sides, whose type and device the vectors have.
 
     Raises:
-        UsageError: If A is none of what dcdm takes.
+        UsageError: If A is none of what dcdm takes, complex, or on another device.
     """
-    if sp.issparse(A):
-        matrix = sp.csr_array(A).astype({torch.float32: np.float32, torch.float64: np.float64}[dtype])
+    if isinstance(A, Tensor) and A.device != b.device:
+        raise UsageError(f"A is on {A.device} and b on {b.device}; move one of them")
+    scipy = sp.issparse(A) or isinstance(A, LinearOperator)
+    if scipy and b.device.type != "cpu":
+        raise UsageError(f"a SciPy matrix works on the CPU and b is on {b.device}; pass a torch matrix or a function")
+    if (isinstance(A, Tensor) and A.is_complex()) or (scipy and np.dtype(A.dtype).kind == "c"):
+        raise UsageError(f"dcdm is for real matrices, got A of {A.dtype}; use solve(…, method='fcg')")
+    if scipy:
+        matrix = sp.csr_array(A).astype(FLOATS[b.dtype]) if sp.issparse(A) else A
 
         def product(v: Tensor) -> Tensor:
             flat = v.flatten(1).numpy()
             values = (matrix @ flat[0])[None] if len(flat) == 1 else np.ascontiguousarray((matrix @ flat.T).T)
-            return torch.from_numpy(values).reshape(v.shape)
+            return torch.from_numpy(values.astype(flat.dtype, copy=False)).reshape(v.shape)
 
         return product
     if isinstance(A, Tensor):
-        return lambda v: (A @ v.flatten(1).mT).mT.reshape(v.shape)
+        tensor = A.to(b.dtype)
+        return lambda v: (tensor @ v.flatten(1).mT).mT.reshape(v.shape)
     if callable(A):
         return A
     raise UsageError(f"A is a {type(A).__name__}; pass a function of (R, *shape), a SciPy sparse matrix or a torch matrix")
+
+
+def same_shape(function: Any, name: str) -> Apply:
+    """Return the function with its answers checked to be real tensors of the shape of what it got.
+
+    Args:
+        function: Of a batch (R, *shape).
+        name: For the message.
+    """
+
+    def checked(r: Tensor) -> Tensor:
+        z = function(r)
+        if not isinstance(z, Tensor) or z.shape != r.shape or z.is_complex():
+            came = f"{z.dtype} {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
+            raise UsageError(f"{name} returned {came} for a batch of shape {tuple(r.shape)}; expected a real tensor of that shape")
+        return z
+
+    return checked
 
 
 def check_symmetric(apply: Apply, b: Tensor) -> float:
@@ -105,8 +150,10 @@ def check_symmetric(apply: Apply, b: Tensor) -> float:
     generator = torch.Generator().manual_seed(0)
     u, v = (torch.randn(1, *b.shape[1:], generator=generator, dtype=torch.float64).to(b).expand_as(b) for _ in range(2))
     Au, Av = apply(u.contiguous()), apply(v.contiguous())
-    if Au.shape != b.shape or not bool(torch.isfinite(Au).all()):
-        raise UsageError(f"A maps {tuple(b.shape)} to {tuple(Au.shape)}, expected finite values of the same shape")
+    if Au.shape != b.shape or Au.dtype != b.dtype or not bool(torch.isfinite(Au).all()):
+        raise UsageError(
+            f"A maps {b.dtype} {tuple(b.shape)} to {Au.dtype} {tuple(Au.shape)}, expected finite values of the same shape and type"
+        )
     size = norm(u) * norm(Av) + norm(v) * norm(Au)
     defect = float(((inner(u, Av) - inner(v, Au)).abs() / size.clamp_min(1e-300)).max())
     if defect > 1e4 * torch.finfo(b.dtype).eps:
@@ -114,27 +161,52 @@ def check_symmetric(apply: Apply, b: Tensor) -> float:
     return float((norm(Au) / norm(u)).max())
 
 
-def as_projection(nullspace: Any, b: Tensor) -> Apply | None:
-    """Return the orthogonal projection onto the complement of a null space, or None.
+def null_basis(nullspace: Any, b: Tensor) -> Tensor | None:
+    """Return an orthonormal basis of a declared null space, shape (n, k), or None.
 
     Args:
-        nullspace: None, "constant", or a basis (k, *shape).
+        nullspace: None, "constant", or a basis (k, *shape), a tensor or an array.
         b: Right-hand sides.
 
     Raises:
-        UsageError: If it is another word or shape.
+        UsageError: If it is another word or shape, or not finite.
     """
     if nullspace is None:
         return None
     if isinstance(nullspace, str):
         if nullspace != "constant":
             raise UsageError(f"nullspace {nullspace!r} is unknown; use 'constant' or a basis (k, *shape)")
-        axes = tuple(range(1, b.ndim))
-        return lambda v: v - v.mean(axes, keepdim=True)
-    if tuple(nullspace.shape[1:]) != tuple(b.shape[1:]):
-        raise UsageError(f"nullspace has shape {tuple(nullspace.shape)}, expected (k, *{tuple(b.shape[1:])})")
-    Q = torch.linalg.qr(nullspace.to(b).flatten(1).mT)[0]  # (n, k)
+        nullspace = torch.ones_like(b[:1])
+    basis = torch.as_tensor(nullspace).to(b)
+    if basis.shape[1:] != b.shape[1:] or not len(basis) or not bool(torch.isfinite(basis).all()):
+        raise UsageError(f"nullspace has shape {tuple(basis.shape)}, expected finite (k, {', '.join(map(str, b.shape[1:]))})")
+    return torch.linalg.qr(over(basis, magnitude(basis)).flatten(1).mT)[0]
+
+
+def projection(Q: Tensor) -> Apply:
+    """Return the orthogonal projection onto the complement of the columns of Q, shape (n, k)."""
     return lambda v: v - (v.flatten(1) @ Q @ Q.mT).reshape(v.shape)
+
+
+def check_nullspace(apply: Apply, Q: Tensor, b: Tensor, gain: float) -> None:
+    """Refuse a declared null space that A does not map to zero.
+
+    Args:
+        apply: The operator.
+        Q: Orthonormal basis, shape (n, k).
+        b: Right-hand sides.
+        gain: Scale of A.
+
+    Raises:
+        UsageError: With the size of A q.
+    """
+    loose = KERNEL_TOLERANCE if b.dtype == torch.float64 else NULL_SHARE[b.dtype]
+    worst = max(float(norm(apply(q.reshape(1, *b.shape[1:]).expand_as(b).contiguous())).max()) for q in Q.mT)
+    if not worst <= loose * gain:
+        raise UsageError(
+            f"the declared null space is not one: ||A q|| = {worst:.1e} for a unit vector q of it, a random one gives {gain:.1e}; "
+            "leave nullspace out"
+        )
 
 
 def check_reachable(apply: Apply, b: Tensor, gain: float) -> None:
@@ -148,8 +220,8 @@ def check_reachable(apply: Apply, b: Tensor, gain: float) -> None:
     Raises:
         UsageError: With the size of that part.
     """
-    one = torch.ones_like(b)
-    loose = NULL_SHARE if b.dtype == torch.float64 else 1e-5
+    one, b = torch.ones_like(b), over(b, magnitude(b))
+    loose = NULL_SHARE[b.dtype]
     if bool((norm(apply(one)) > loose * gain * norm(one)).any()):
         return
     share = float((inner(b, one).abs() / (norm(b) * norm(one)).clamp_min(1e-300)).max())
@@ -180,7 +252,8 @@ def classical_default(A: Any, dtype: torch.dtype, guard: str | None) -> Apply:
 
         return classical
     if isinstance(A, Tensor) and A.layout == torch.strided:
-        inverse = 1 / torch.where(A.diagonal() == 0, 1.0, A.diagonal())
+        diagonal = A.diagonal().to(dtype)
+        inverse = 1 / torch.where(diagonal == 0, 1.0, diagonal)
         return lambda r: inverse.reshape(r.shape[1:]) * r
     return torch.clone
 

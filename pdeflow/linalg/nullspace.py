@@ -38,16 +38,23 @@ def check_nullspace(system: LinearSystem) -> None:
         )
 
 
+def unreachable_basis(system: LinearSystem) -> np.ndarray | None:
+    """Orthonormal basis of what A x never reaches, shape (n, k): the left null space; None if unknown.
+
+    Args:
+        system: System with a declared null space.
+    """
+    basis = system.null_basis()
+    return basis if basis is None or system.symmetric else left_null_basis(system, basis.shape[1])
+
+
 def unreachable_part(system: LinearSystem) -> float | None:
     """Norm of the part of b in the left null space, below which no residual can fall; None if unknown.
 
     Args:
         system: System with a declared null space.
     """
-    basis = system.null_basis()
-    if basis is None:
-        return None
-    left = basis if system.symmetric else left_null_basis(system, basis.shape[1])
+    left = unreachable_basis(system)
     return None if left is None else float(np.linalg.norm(left.conj().T @ system.b))
 
 
@@ -63,7 +70,7 @@ def left_null_basis(system: LinearSystem, k: int) -> np.ndarray | None:
     """
     if not system.assembled:
         return None
-    A = sp.csc_array(system.A.conj().T)
+    A = sp.csc_array(system.A.conj().T, dtype=np.result_type(system.A.dtype, np.float64))
     size = float(abs(A).sum(axis=0).max()) or 1.0
     try:
         factor = sla.splu(sp.csc_matrix(A + 1e-10 * size * sp.eye_array(system.n)))

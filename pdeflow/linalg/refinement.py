@@ -6,6 +6,7 @@ Carson and Higham, Accelerating the solution of linear systems by iterative refi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +14,11 @@ import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
-from pdeflow.linalg.direction_input import as_apply
+from pdeflow.linalg.conjugate_window import Apply, magnitude, norm, over, times
+from pdeflow.linalg.direction_input import as_apply, check_batch, check_counts, same_shape
 from pdeflow.linalg.solution import Reason
 from pdeflow.linalg.solutions import Solutions
+from pdeflow.linalg.stand_alone import check_tolerances
 
 Inner = Callable[[Tensor], Tensor | Solutions]
 
@@ -28,7 +31,7 @@ def refine(
 
     Args:
         A: As in dcdm: a function of a batch (R, *shape) in float64, a SciPy sparse matrix, or a torch matrix.
-        b: Right-hand sides, shape (R, *shape), float64.
+        b: Right-hand sides, shape (R, *shape), R >= 1, float64, of any finite size.
         inner: Approximates A⁻¹ on a batch of `dtype`, for instance `lambda r: dcdm(A, r, network, rtol=1e-3)`.
         rtol: Tolerance on ‖b - A x‖ / ‖b‖ of each column.
         atol: Absolute tolerance.
@@ -40,13 +43,17 @@ def refine(
         keeps the better x.
 
     Raises:
-        UsageError: If b is not float64, or maxiter < 1.
+        UsageError: If b is not finite and float64, A or an answer of `inner` has another shape, or an option is out of range.
     """
-    if b.dtype != torch.float64 or b.ndim < 2 or maxiter < 1:
-        raise UsageError(f"refine needs b (R, *shape) in float64 and maxiter >= 1, got {tuple(b.shape)}, {b.dtype}, {maxiter}")
-    apply, x, r = as_apply(A, b.dtype), torch.zeros_like(b), b.clone()
-    size = _norm(b)
-    target = (rtol * size).clamp_min(atol)
+    check_batch(A, b)
+    check_tolerances(rtol, atol)
+    check_counts(maxiter=maxiter)
+    if b.dtype != torch.float64:
+        raise UsageError(f"refine takes residuals in float64, got b of {b.dtype}; use b.double()")
+    apply, inner, unit = as_apply(A, b), _checked(inner), magnitude(b)
+    b = over(b, unit)  # squares of entries of size one neither vanish nor overflow
+    x, r, size = torch.zeros_like(b), b, norm(b)
+    target = torch.maximum(rtol * size, atol / unit)
     norms = [size]
     steps = torch.zeros(len(b), dtype=torch.long, device=b.device)
     stalled = torch.zeros(len(b), dtype=torch.bool, device=b.device)
@@ -54,34 +61,37 @@ def refine(
         active = (norms[-1] > target) & ~stalled
         if not bool(active.any()):
             break
-        scale = _wide(torch.where(norms[-1] > 0, norms[-1], 1.0), b)
-        step = inner((r / scale).to(dtype))
-        step = step.x if isinstance(step, Solutions) else step
-        better = x + scale * step.to(b.dtype)
+        scale = torch.where(norms[-1] > 0, norms[-1], 1.0)
+        better = x + times(scale, inner(over(r, scale).to(dtype)).to(b.dtype))
         residual = b - apply(better)
-        now = _norm(residual)
+        now = norm(residual)
         taken = active & (now < norms[-1])  # false for NaN
         stalled |= active & ~(now <= 0.5 * norms[-1])
-        x, r = (torch.where(_wide(taken, b), new, old) for new, old in ((better, x), (residual, r)))
+        keep = taken.reshape(-1, *[1] * (b.ndim - 1))
+        x, r = torch.where(keep, better, x), torch.where(keep, residual, r)
         norms.append(torch.where(taken, now, norms[-1]))
         steps += active
-    converged = norms[-1] <= target
-    reasons = tuple(_reason(*row) for row in zip(converged.tolist(), stalled.tolist(), size.tolist(), strict=True))
-    relative = norms[-1] / torch.where(size > 0, size, 1.0)
-    return Solutions(x, converged, reasons, relative, torch.stack(norms), steps, len(norms) - 1, (None,) * len(b))
+    found = times(unit, x)
+    final = norm(b - apply(over(found, unit)))  # of the x that is returned, rounded as its unit makes it
+    converged = (final <= target) & torch.isfinite(final)
+    rows = zip(converged.tolist(), final.tolist(), stalled.tolist(), (norms[-1] > target).tolist(), size.tolist(), strict=True)
+    relative = final / torch.where(size > 0, size, 1.0)
+    return Solutions(
+        found, converged, tuple(_reason(*row) for row in rows), relative, torch.stack(norms) * unit, steps, len(norms), (None,) * len(b)
+    )
 
 
-def _norm(v: Tensor) -> Tensor:
-    return v.flatten(1).norm(dim=1)
+def _checked(inner: Inner) -> Apply:
+    def corrections(r: Tensor) -> Tensor | Any:
+        step = inner(r)
+        return step.x if isinstance(step, Solutions) else step
+
+    return same_shape(corrections, "inner")
 
 
-def _wide(values: Tensor, like: Tensor) -> Tensor:
-    return values.reshape(-1, *[1] * (like.ndim - 1))
-
-
-def _reason(converged: bool, stalled: bool, size: float) -> Reason:
+def _reason(converged: bool, final: float, stalled: bool, unfinished: bool, size: float) -> Reason:
     if converged:
         return Reason.converged if size > 0 else Reason.zero_rhs
-    if not size < float("inf"):
+    if not math.isfinite(final):
         return Reason.nonfinite
-    return Reason.stagnated if stalled else Reason.maxiter
+    return Reason.stagnated if stalled or not unfinished else Reason.maxiter

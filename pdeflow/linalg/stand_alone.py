@@ -22,7 +22,7 @@ Loop = Callable[[LinearSystem, np.ndarray, Any, Limits], Outcome]
 
 
 def as_system(A: Any, b: Any) -> LinearSystem:
-    """Return A x = b in double precision, with nothing detected.
+    """Return A x = b in double precision, integers too, with nothing detected.
 
     Args:
         A: LinearSystem, sparse or dense matrix or LinearOperator.
@@ -38,6 +38,8 @@ def as_system(A: Any, b: Any) -> LinearSystem:
             raise UsageError("b is missing; pass a right-hand side, or a LinearSystem")
         if not (sp.issparse(A) or isinstance(A, LinearOperator)):
             A = sp.csr_array(A)
+        if sp.issparse(A) and (A.dtype.kind in "iub" or A.dtype == np.float16):
+            A = A.astype(np.float64)
         system = LinearSystem(A, as_vector(b, A.shape[0], "b"))
     dtype = np.result_type(system.dtype, np.float64)
     matrix = system.A if not system.assembled or system.A.dtype == dtype else system.A.astype(dtype)

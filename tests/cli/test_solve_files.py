@@ -69,6 +69,70 @@ def test_an_incompatible_right_hand_side_is_refused_with_the_next_command(tmp_pa
     np.testing.assert_allclose(A @ x, A @ expected, atol=1e-7 * np.linalg.norm(b))
 
 
+def singular(kind, rng, n=40):
+    """A singular matrix, a vector that it maps to zero, and one that its conjugate transpose does."""
+    if kind == "symmetric":
+        A = sp.diags_array([-1.0, 2.0, -1.0], offsets=[-1, 0, 1], shape=(n, n)).toarray()
+        A[0, 0] = A[-1, -1] = 1
+        return A, np.ones(n), np.ones(n)
+    B = rng.standard_normal((n, n)) + 1j * rng.standard_normal((n, n)) * (kind == "Hermitian") + 8 * np.eye(n)
+    q, left = (rng.standard_normal(n) + 1j * rng.standard_normal(n) * (kind == "Hermitian") for _ in range(2))
+    left = q if kind == "Hermitian" else left
+    B = B @ B.conj().T if kind == "Hermitian" else B
+    P, Q = (np.eye(n) - np.outer(v, v.conj()) / (v.conj() @ v).real for v in (left, q))
+    A = P @ B @ Q
+    return (A + A.conj().T) / 2 if kind == "Hermitian" else A.real, q if kind == "Hermitian" else q.real, left
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+@pytest.mark.parametrize("kind", ["symmetric", "nonsymmetric", "Hermitian"])
+def test_project_gives_the_least_squares_solutions_of_every_column(kind, columns, tmp_path, capsys):
+    """b - A x is orthogonal to the range of A; what was dropped lies in the left null space, which need not be the right one."""
+    rng = np.random.default_rng(0)
+    A, q, left = singular(kind, rng)
+    B = rng.standard_normal((len(A), columns)) + (1j * rng.standard_normal((len(A), columns)) if np.iscomplexobj(A) else 0)
+    B = B + 5 * left[:, None] * (np.arange(columns) > 0)  # most of all but the first
+    with inside(tmp_path):
+        sp.save_npz("A.npz", sp.csr_array(A))
+        np.save("B.npy", B[:, 0] if columns == 1 else B)
+        np.save("q.npy", q)
+        command = ["solve", "A.npz", "--rhs", "B.npy", "--nullspace", "q.npy", "--out", "x.npy"]
+        assert main(command) == 3
+        said = capsys.readouterr().out
+        assert said.count("the same command with --project") == 1
+        if columns > 1:
+            assert all(line.count("null space") <= 1 for line in said.splitlines())
+        assert main([*command, "--project"]) == 0
+        said = capsys.readouterr().out
+        x = np.load("x.npy").reshape(len(A), columns)
+    dropped = np.abs(left.conj() @ B) / np.linalg.norm(left) / np.linalg.norm(B, axis=0)
+    assert f"{'up to ' if columns > 1 else ''}{dropped.max():.2g} was dropped" in said
+    assert np.all(np.linalg.norm(A.conj().T @ (B - A @ x), axis=0) <= 1e-7 * np.linalg.norm(A, 2) * np.linalg.norm(B, axis=0))
+
+
+def test_project_without_a_left_null_space_is_refused(tmp_path, capsys):
+    A = np.triu(np.ones((5, 5))) + np.eye(5)
+    with inside(tmp_path):
+        sp.save_npz("A.npz", sp.csr_array(A))
+        assert main(["solve", "A.npz", "--nullspace", "constant", "--project"]) == 2
+    assert "found no left null space" in capsys.readouterr().err
+
+
+def test_the_clock_of_a_solve_does_not_run_while_torch_is_imported(tmp_path):
+    """With the import in the solve's own seconds, its set-up and solve would begin without torch."""
+    code = (
+        "import sys; import importlib; from pdeflow.cli.main import main;"
+        "solver = importlib.import_module('pdeflow.linalg.solve'); build = solver.build;"
+        "solver.build = lambda *a: (print('torch first:', 'torch' in sys.modules), build(*a))[1];"
+        "sys.exit(main(['solve', 'A.npz', '--method', 'dcdm', '--preconditioner', 'jacobi']))"
+    )
+    with inside(tmp_path):
+        sp.save_npz("A.npz", sp.csr_array(pyamg.gallery.poisson((12, 12))))
+        ran = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "torch first: True" in ran.stdout
+
+
 def test_a_comparison_skips_what_needs_too_much(tmp_path, capsys, monkeypatch):
     from pdeflow.linalg import choice
 

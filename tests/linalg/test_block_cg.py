@@ -83,3 +83,16 @@ def test_starts_tolerances_and_refusals():
         block_cg(A, np.ones(3))
     with pytest.raises(UsageError, match="rtol"):
         block_cg(A, B, rtol=2.0)
+    for X0 in (np.ones((2, 2)), np.ones((2, 3)), np.full((3, 2), np.nan)):
+        with pytest.raises(UsageError, match=r"X0 must be finite and have the shape of B \(3, 2\)"):
+            block_cg(A, B, X0)
+    assert all(solution.converged for solution in block_cg(A.astype(int), B))
+
+
+def test_a_column_without_right_hand_side_is_solved_by_zero_from_any_start():
+    A, B = np.diag([1.0, 2.0, 3.0]), np.ones((3, 2))
+    B[:, 1] = 0
+    for right, reasons in ((B, [Reason.converged, Reason.zero_rhs]), (0 * B, [Reason.zero_rhs] * 2)):
+        found = block_cg(A, right, np.ones((3, 2)))
+        assert [solution.reason for solution in found] == reasons
+        assert not found[1].x.any()

@@ -96,6 +96,40 @@ def test_the_multi_guard_is_at_every_step_at_least_as_good_as_a_classical_step(d
         assert after <= energies(darcy.A, exact, [classical])[0] * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("window", [0, 2])
+@pytest.mark.parametrize("make", [random_network, lambda n: broken, lambda n: lambda r: r @ torch.eye(n, dtype=r.dtype).roll(1, 0)])
+def test_the_multi_guard_is_at_every_step_at_least_as_good_as_conjugate_gradients(darcy, make, window):
+    """In the energy norm, whatever the network proposes, so with as many steps but for the norm that is looked at."""
+    b, inverse = right_hand_sides(1, darcy.n), torch.from_numpy(1 / darcy.A.diagonal())
+    exact, network = sla.spsolve(darcy.A.tocsc(), b[0].numpy()), make(darcy.n)
+    guarded = {"guard": "multi", "classical": lambda r: inverse * r, "window": window}
+    theirs = energies(darcy.A, exact, iterates(darcy.A, b, guarded["classical"], 40, window=1))
+    ours = energies(darcy.A, exact, iterates(darcy.A, b, network, 40, **guarded))
+    assert np.all(ours <= theirs * (1 + 1e-9))
+    alone = dcdm(darcy.A, b, guarded["classical"], guard=None, window=1)
+    found = dcdm(darcy.A, b, network, **guarded)
+    assert found.converged.all()
+    assert int(found.iterations) <= int(alone.iterations) + 3
+    assert found.matvecs == 4 * int(found.iterations) + 2
+
+
+def test_what_conjugate_gradients_gain_in_one_column_leaves_the_others_alone(darcy):
+    b = right_hand_sides(3, darcy.n)
+    solver = sla.splu(darcy.A.tocsc())
+
+    def good_but_for_the_last(r):
+        z = torch.from_numpy(solver.solve(r.numpy().T).T + 0.1 * np.tanh(r.numpy()))
+        z[-1] = 1.0 if len(r) == 3 else z[-1]
+        return z
+
+    batch = dcdm(darcy.A, b, good_but_for_the_last, guard="multi", rtol=1e-9)
+    assert batch.converged.all()
+    for i in range(2):
+        alone = dcdm(darcy.A, b[i : i + 1], good_but_for_the_last, guard="multi", rtol=1e-9)
+        assert alone.iterations[0] == batch.iterations[i] < batch.iterations[2]
+        torch.testing.assert_close(alone.x[0], batch.x[i], rtol=0, atol=1e-12 * float(batch.x[i].abs().max()))
+
+
 @pytest.mark.parametrize("make", [random_network, lambda n: broken, lambda n: torch.zeros_like])
 @pytest.mark.parametrize(("guard", "window"), [("switch", 0), ("switch", 2), ("multi", 2)])
 def test_every_network_converges_under_a_guard(darcy, make, guard, window):
@@ -188,11 +222,15 @@ def test_an_operator_that_is_not_symmetric_or_not_positive_is_found_out(darcy):
 def test_a_function_of_fields_and_matrices_of_every_kind_give_the_same(darcy):
     b = right_hand_sides(2, darcy.n)
     dense = torch.from_numpy(darcy.A.toarray())
-    operators = (darcy.A, dense, dense.to_sparse(), lambda v: (v.flatten(1) @ dense).reshape(v.shape))
+    function = lambda v: (v.flatten(1) @ dense).reshape(v.shape)  # noqa: E731
+    operators = (darcy.A, dense, dense.to_sparse(), function, sla.aslinearoperator(darcy.A))
     flat = [dcdm(A, b, torch.clone, guard=None, rtol=1e-10).x for A in operators]
-    field = dcdm(operators[3], b.reshape(2, 32, 32), torch.clone, guard=None, rtol=1e-10)
+    field = dcdm(function, b.reshape(2, 32, 32), torch.clone, guard=None, rtol=1e-10)
     for x in (*flat[1:], field.x.flatten(1)):
         torch.testing.assert_close(x, flat[0], rtol=0, atol=1e-8 * float(flat[0].abs().max()))
+    integers = torch.from_numpy(neumann_laplacian(9).toarray()).long() + torch.eye(9).long()
+    found = [dcdm(integers.to(dtype), b[:, :9], torch.clone, guard="multi").x for dtype in (torch.float64, torch.float32, torch.int64)]
+    assert all(torch.equal(x, found[0]) for x in found[1:])  # a matrix is converted to the type of b
 
 
 def test_the_driver_takes_it_by_name_and_verifies_it(darcy, log_normal):
@@ -222,8 +260,19 @@ def test_wrong_input_is_refused_at_the_door(darcy):
         ((lambda v: v[:, :5], right_hand_sides(2, 9), torch.clone), {}, "same shape"),
         ((torch.clone, right_hand_sides(2, 9), torch.clone), {"guard": "wait"}, "'wait'"),
         ((torch.clone, right_hand_sides(2, 9), torch.clone), {"rtol": 0.0}, "one of them positive"),
-        ((torch.clone, right_hand_sides(2, 9), torch.clone), {"window": -1}, "window must be at least 0, got -1"),
+        ((torch.clone, right_hand_sides(2, 9), torch.clone), {"window": -1}, "window must be a whole number and at least 0, got -1"),
         ((torch.clone, right_hand_sides(2, 9), torch.clone), {"nullspace": "rotations"}, "'rotations'"),
+        ((torch.clone, right_hand_sides(2, 9), torch.clone), {"nullspace": np.ones((1, 8))}, r"shape \(1, 8\), expected finite \(k, 9\)"),
+        ((torch.clone, right_hand_sides(2, 9), torch.clone), {"maxiter": 1.5}, "maxiter must be a whole number and at least 1, got 1.5"),
+        ((torch.clone, right_hand_sides(2, 9), torch.clone), {"window": 1.5}, "window must be a whole number"),
+        ((torch.clone, right_hand_sides(2, 9), torch.clone), {"check_every": 0}, "check_every must be .* at least 1, got 0"),
+        ((torch.clone, right_hand_sides(0, 9), torch.clone), {}, "at least one right-hand side"),
+        ((torch.clone, right_hand_sides(2, 9), lambda r: r[:, :5]), {}, r"network returned torch.float64 \(2, 5\) for a batch of shape \(2, 9\)"),
+        ((torch.clone, right_hand_sides(2, 9), lambda r: r.numpy()), {}, "network returned ndarray"),
+        ((torch.clone, right_hand_sides(2, 9), torch.clone), {"guard": "multi", "classical": lambda r: r[:1]}, "classical returned"),
+        ((torch.clone, right_hand_sides(2, 9), torch.clone, np.zeros((2, 9))), {}, "x0 must be finite .* got ndarray"),
+        ((1j * darcy.A, right_hand_sides(2, darcy.n), torch.clone), {}, "real matrices"),
+        ((torch.Tensor.double, right_hand_sides(2, 9).float(), torch.clone), {}, "maps torch.float32 .* to torch.float64"),
     ]
     for arguments, options, message in cases:
         with pytest.raises(UsageError, match=message):

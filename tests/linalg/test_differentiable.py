@@ -75,11 +75,46 @@ def test_the_gradient_of_a_coefficient_field():
     assert gradcheck(pressure, (torch.exp(0.5 * seeded(6, 5, seed=3)).requires_grad_(),))
 
 
-def test_type_and_shape_are_those_of_the_right_hand_side_and_what_is_not_solved_has_no_gradient():
+def test_the_shape_is_that_of_the_right_hand_side_and_what_is_not_solved_has_no_gradient():
     A = sparse(dominant(9), 9)
-    x = differentiable_solve(A.to_sparse_csr(), seeded(9).float().double())
+    x = differentiable_solve(A.to_sparse_csr(), seeded(9))
     assert (x.shape, x.dtype) == ((9,), torch.float64)
     with pytest.raises(UsageError, match="expected A"):
         differentiable_solve(A, seeded(8))
     with pytest.raises(UsageError, match="no gradient"):
         differentiable_solve(A, seeded(9), method="fgmres", preconditioner="none", maxiter=1, rtol=1e-12)
+
+
+def test_the_type_is_that_to_which_the_two_promote_and_views_are_taken_as_what_they_show():
+    A, b = seeded(4, 4) + 4 * torch.eye(4), seeded(4, seed=1)
+    exact = torch.linalg.solve(A, b)
+    for one, other in ((torch.float64, torch.float32), (torch.float32, torch.float64), (torch.bfloat16, torch.bfloat16), (torch.float64, torch.complex64)):
+        wanted = torch.promote_types(one, other)
+        x = differentiable_solve(A.to(one), b.to(other))
+        assert x.dtype == wanted
+        torch.testing.assert_close(x, exact.to(wanted), rtol=0, atol=4 * max(torch.finfo(one).eps, torch.finfo(other).eps))
+    Z, z = torch.complex(seeded(4, 4, seed=2), A), torch.complex(seeded(4, seed=3), b)
+    torch.testing.assert_close(differentiable_solve(Z.conj(), z.conj()), torch.linalg.solve(Z, z).conj().resolve_conj())
+    torch.testing.assert_close(differentiable_solve(Z.conj().imag, z.conj().imag), exact)  # both signs turn
+    torch.testing.assert_close(differentiable_solve(torch.tensor([[2.0, 0.0], [0.0, 4.0]]), torch.tensor([1, 1])), torch.tensor([0.5, 0.25]))
+    with pytest.raises(UsageError, match=r"int64 on cpu; use A.double"):
+        differentiable_solve(torch.tensor([[2, 0], [0, 4]]), torch.tensor([1, 1]))
+    with pytest.raises(UsageError, match="got list and Tensor"):
+        differentiable_solve([[1.0]], b)
+    with pytest.raises(UsageError, match="atol cannot hold"):
+        differentiable_solve(A, b, atol=1.0)
+    with pytest.raises(UsageError, match="x exceeds float64"):
+        differentiable_solve(1e-3 * A, 1e307 * b)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_a_cotangent_may_have_any_size(dtype):
+    """The gradient is linear in it: a power of two changes no digit."""
+    A = (seeded(4, 4, dtype=dtype) + 4 * torch.eye(4)).requires_grad_()
+    b = seeded(2, 4, dtype=dtype, seed=1).requires_grad_()
+    gradients = []
+    for power in (0, -900, 900):
+        gradients.append(torch.autograd.grad((2.0**power * differentiable_solve(A, b)).sum().abs(), (A, b)))
+    for power, (entries, right) in zip((0, -900, 900), gradients, strict=True):
+        torch.testing.assert_close(entries * 2.0**-power, gradients[0][0], rtol=1e-14, atol=0)
+        torch.testing.assert_close(right * 2.0**-power, gradients[0][1], rtol=1e-14, atol=0)

@@ -63,5 +63,17 @@ def test_ends_are_named(darcy):
     b = right_hand_sides(darcy.n)
     assert refine(darcy.A, 0 * b, inner(darcy.A, 1e-3)).reasons == (Reason.zero_rhs,) * 3
     assert refine(darcy.A, b, inner(darcy.A, 1e-2), maxiter=1).reasons == (Reason.maxiter,) * 3
-    with pytest.raises(UsageError, match="float64"):
-        refine(darcy.A, b.float(), inner(darcy.A, 1e-3))
+    solve = inner(darcy.A, 1e-3)
+    cases = [
+        ((darcy.A, b.float(), solve), {}, "float64"),
+        ((darcy.A, b[:0], solve), {}, "at least one right-hand side"),
+        ((darcy.A, b[:, :9], solve), {}, "has 9 entries"),
+        ((darcy.A, b * float("nan"), solve), {}, "non-finite"),
+        ((darcy.A, b, lambda r: r[:, :5]), {}, r"inner returned torch.float32 \(3, 5\) for a batch of shape \(3, 1024\)"),
+        ((darcy.A, b, lambda r: r.numpy()), {}, "inner returned ndarray"),
+        ((darcy.A, b, solve), {"rtol": -1.0}, "rtol must lie"),
+        ((darcy.A, b, solve), {"maxiter": 1.5}, "maxiter must be a whole number"),
+    ]
+    for arguments, options, message in cases:
+        with pytest.raises(UsageError, match=message):
+            refine(*arguments, **options)
