@@ -42,10 +42,8 @@ def read_system(settings: Any) -> tuple[Any, str]:
         (system, one line).
     """
     from pdeflow.linalg import describe, linear_system
-    from pdeflow.linalg.krylov_methods import bring
     from pdeflow.linalg.matrix_files import read_columns, read_matrix, read_vector
 
-    bring(settings.method)
     if "problem" in settings:
         if settings.rhs is not None:
             raise UsageError("--rhs belongs to a matrix file; a problem brings its own right-hand side")

@@ -53,8 +53,8 @@ def incompatible(system: LinearSystem, rtol: float, atol: float) -> Solution | N
     if part is None or part <= max(rtol * size, atol):
         return None
     detail = (
-        f"b has a component of relative size {part / size:.1e} in the left null space of A; "
-        f"{Reason.incompatible_nullspace.value}"
+        f"b has a component of relative size {part / size:.1e} in the left null space of A, so A x = b has no "
+        "solution; subtract it (b - Q Q^T b) to get the least-squares solution"
     )
     zero = np.zeros(system.n, dtype=np.result_type(system.dtype, np.float64))
     return verify(

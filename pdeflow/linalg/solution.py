@@ -129,7 +129,7 @@ def verify(
         norm = scaled_norm(true_residual(system, x))
         if norm <= target and np.isfinite(norm) and sp.issparse(system.A):
             norm = careful_norm(sp.csr_array(system.A), x, system.b, norm, target)
-    good = bool(norm <= target and np.isfinite(norm))  # False for NaN, and where both overflow
+    good = bool(norm <= target and np.isfinite(norm + size))  # False for NaN, and where both overflow
     if good and reason is not Reason.zero_rhs and reason is not Reason.converged_fallback:
         reason = Reason.converged
     elif not good and reason in (Reason.converged, Reason.converged_fallback, Reason.zero_rhs):

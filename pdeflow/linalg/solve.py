@@ -17,7 +17,7 @@ from pdeflow.linalg.choice import Attempt, attempts, fitting_method, rescue, why
 from pdeflow.linalg.compatibility import empty_rows, incompatible
 from pdeflow.linalg.direct import estimate_cost, factorize, uses_cholmod
 from pdeflow.linalg.iteration import Callback, Limits, Outcome
-from pdeflow.linalg.krylov_methods import run_krylov
+from pdeflow.linalg.krylov_methods import bring, run_krylov
 from pdeflow.linalg.preconditioners import Preconditioner, build
 from pdeflow.linalg.recycle_space import RecycleSpace
 from pdeflow.linalg.solution import Reason, Solution, verify
@@ -154,6 +154,7 @@ class _Run:
 
     def attempt(self, attempt: Attempt) -> Solution:
         """Run one method and verify what it returns; a better iterate becomes the next start."""
+        bring(attempt.method)
         began = time.perf_counter()
         if attempt.method == "direct":
             outcome, name, set_up = self._direct()
@@ -255,7 +256,9 @@ def _scaled_solve(
     for name in ("x", "converged", "reason", "residual"):
         del facts[name]
     facts["residual_norms"] = [norm / scale for norm in found.residual_norms]
-    return verify(system, found.x / scale, found.reason, rtol=options["rtol"], atol=atol, **facts)
+    with np.errstate(over="ignore"):
+        x = found.x / scale
+    return verify(system, x, found.reason, rtol=options["rtol"], atol=atol, **facts)
 
 
 def _joined(first: Solution, second: Solution) -> Solution:

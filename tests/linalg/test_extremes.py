@@ -10,6 +10,7 @@ from pdeflow.linalg import Reason, linear_system, solve
 from pdeflow.linalg.cg import cg, flexible_cg
 from pdeflow.linalg.iteration import Limits
 from pdeflow.linalg.preconditioners import identity
+from pdeflow.linalg.solution import verify
 
 A = sp.csr_array(pyamg.gallery.poisson((20, 20), format="csr"))
 
@@ -35,6 +36,12 @@ def test_the_size_of_a_right_hand_side_and_of_a_matrix_change_nothing(method, sc
 def test_a_matrix_whose_entries_cannot_be_squared_is_refused(size):
     with pytest.raises(UsageError, match="divide A and b by it"):
         solve(A * size, np.ones(400))
+
+
+def test_a_right_hand_side_whose_norm_no_float_holds_is_never_called_solved():
+    b = np.full(400, 1.7e308)
+    assert not solve(A, b).converged
+    assert not verify(linear_system(A, b), np.zeros(400), Reason.converged, rtol=1e-8).converged
 
 
 def test_a_callback_sees_residuals_of_the_size_of_b():
