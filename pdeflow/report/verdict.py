@@ -54,8 +54,18 @@ def is_verified(row: Row, rtol: float | None) -> bool:
     return float(row["residual"]) <= float(rtol)
 
 
+def is_own_merit(row: Row, rtol: float | None) -> bool:
+    """Whether a solve is verified and no other method took over on the way.
+
+    Args:
+        row: Plain dict of one solve.
+        rtol: Relative tolerance.
+    """
+    return is_verified(row, rtol) and row.get("switched_at") is None and row.get("reason") != "converged_fallback"
+
+
 def fastest(rows: Sequence[Row], rtol: float | None) -> Row | None:
-    """The verified solve with the fewest seconds, set-up included.
+    """The verified solve with the fewest seconds, set-up included, without another method's help.
 
     Args:
         rows: Plain dicts of the solves.
@@ -64,28 +74,34 @@ def fastest(rows: Sequence[Row], rtol: float | None) -> Row | None:
     Returns:
         The row, or None where none was verified and timed.
     """
-    timed = [row for row in rows if is_verified(row, rtol) and math.isfinite(total_seconds(row))]
+    timed = [row for row in rows if is_own_merit(row, rtol) and math.isfinite(total_seconds(row))]
     return min(timed, key=total_seconds, default=None)
 
 
-def fewest_iterations(rows: Sequence[Row], rtol: float | None) -> Row | None:
-    """The verified iterative solve with the fewest iterations; direct solvers do not iterate and are left out.
+def fewest_iterations(rows: Sequence[Row], rtol: float | None) -> list[Row]:
+    """The verified iterative solves with the fewest iterations; direct solvers do not iterate and are left out.
 
     Args:
         rows: Plain dicts of the solves.
         rtol: Relative tolerance.
 
     Returns:
-        The row, or None.
+        The row, several where they tie, or none.
     """
     counted = [
         row
         for row in rows
-        if is_verified(row, rtol)
+        if is_own_merit(row, rtol)
         and row.get("iterations")
         and not any(word in str(row.get("name", "")).lower() for word in DIRECT)
     ]
-    return min(counted, key=lambda row: row["iterations"], default=None)
+    least = min((row["iterations"] for row in counted), default=None)
+    return [row for row in counted if row["iterations"] == least]
+
+
+def names_of(rows: Sequence[Row]) -> str:
+    """The names of methods, which may hold commas, in one line."""
+    return "; ".join(str(row.get("name", "?")) for row in rows)
 
 
 def _verified(rows: Sequence[Row], rtol: float | None) -> Finding:
@@ -111,8 +127,9 @@ def _winner(rows: Sequence[Row], rtol: float | None, named: str | None) -> list[
         return []
     text = f"Fastest, set-up included: {best.get('name')} with {format_number(total_seconds(best))} s."
     fewest = fewest_iterations(rows, rtol)
-    if fewest is not None:
-        text += f" Fewest iterations: {fewest.get('name')} with {format_number(fewest['iterations'])}."
+    if fewest:
+        each = " each" if len(fewest) > 1 else ""
+        text += f" Fewest iterations: {names_of(fewest)} with {format_number(fewest[0]['iterations'])}{each}."
     findings = [Finding("green", text)]
     if named and named != best.get("name"):
         findings.append(
@@ -121,13 +138,17 @@ def _winner(rows: Sequence[Row], rtol: float | None, named: str | None) -> list[
                 f"The run names {named} as winner; by the seconds in its own table it is {best.get('name')}.",
             )
         )
-    learned = [row for row in rows if is_learned(row) and not row.get("skipped")]
+    wanted = [row for row in rows if is_learned(row)]
+    learned = [row for row in wanted if not row.get("skipped")]
     if not learned:
-        findings.append(Finding("amber", "No learned method took part in this comparison."))
+        skipped = Finding("amber", f"No learned method took part in this comparison: {names_of(wanted)} was skipped.")
+        findings += [skipped] if wanted else []
     elif not is_learned(best):
         second = fastest(learned, rtol)
         if second is None:
-            findings.append(Finding("amber", "The learned method lost: it did not reach the tolerance."))
+            rescued = any(is_verified(row, rtol) for row in learned)
+            how = "it reached the tolerance only with another method's help" if rescued else "it did not reach the tolerance"
+            findings.append(Finding("amber", f"The learned method lost: {how}."))
         else:
             ratio = total_seconds(second) / max(total_seconds(best), 1e-12)
             findings.append(
