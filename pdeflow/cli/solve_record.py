@@ -7,11 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from pdeflow.cli.arrays import write_array
 from pdeflow.cli.resolution import resolution
 
 PICTURES = ("residuals", "solver_times", "solution")
+
+
+def with_resolved(parser: Any, settings: Any) -> Any:
+    """Return the settings with their classes instantiated, and as `resolved` the plain values that config.yaml keeps.
+
+    Args:
+        parser: Parser of the command.
+        settings: What it parsed.
+    """
+    made = parser.instantiate(settings)
+    made["resolved"] = {key: value for key, value in yaml.safe_load(parser.dump(settings)).items() if value is not None}
+    return made
 
 
 def write_run(
@@ -27,7 +40,7 @@ def write_run(
         rows: (row of the table, solution or None) per method of a comparison.
         unseen: Counts on unseen instances, or None.
     """
-    from pdeflow.run_folder import provenance, write_json
+    from pdeflow.run_folder import provenance, write_json, write_yaml
 
     run = Path(settings.run)
     single = {
@@ -44,6 +57,7 @@ def write_run(
     }  # fmt: skip
     write_array(run / "solve" / "x.npy", solution.x)
     write_json(run / "solve" / "summary.json", summary)
+    write_yaml(run / "solve" / "config.yaml", settings.resolved)
     write_json(run / "solve" / "run.json", provenance(sys.argv[1:], int(settings.seed_everything)))
     drawn = draw_run(settings, system, title, solution, rows)
     for path in [run / "figures" / f"{name}.png" for name in PICTURES]:

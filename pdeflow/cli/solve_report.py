@@ -41,7 +41,7 @@ def write_comparison(
 
 
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
-    """Print one line per method and below them, in full, why methods were skipped, failed or needed another one."""
+    """Print one line per method and below them, in full, why methods were skipped or failed."""
     from pdeflow.report import SOLVER_HEADER, solver_notes, solver_rows, text_table
 
     width = shutil.get_terminal_size().columns - 2 if sys.stdout.isatty() else None

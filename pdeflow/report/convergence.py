@@ -72,12 +72,10 @@ def plot_residuals(
         axes.axhline(rtol, color="0.4", linewidth=1, linestyle=":", label=f"tolerance {rtol:.0e}")
     for line in absent:
         left.plot([], [], " ", label=line)
-    curves = [(np.ravel(norms)[-1], len(np.ravel(norms)) - 1, float(seconds)) for norms, seconds, *_ in histories.values()]
-    curves = [curve for curve in curves if rtol is None or curve[0] <= 1.01 * rtol] or curves
-    counts = [count for _, count, _ in curves if count > 1]
+    ends = [(np.ravel(norms)[-1], len(np.ravel(norms)) - 1, float(seconds)) for norms, seconds, *_ in histories.values()]
     word = " (logarithmic)"
-    first = _spread(left, counts, 1.0, "iteration")
-    second = _spread(right, [s for _, _, s in curves if s > 0], 0.05, "seconds")
+    first = _spread(left, [(norm, count) for norm, count, _ in ends if count > 1], rtol, 1.0)
+    second = _spread(right, [(norm, seconds) for norm, _, seconds in ends if seconds > 0], rtol, None)
     label_axes(left, "per iteration", "iteration" + word * first, "relative residual (dimensionless)", legend=False)
     label_axes(right, "per second, set-up included where measured", "seconds" + word * second, "", legend=False)
     if title:
@@ -107,24 +105,29 @@ def _draw(
             axes.plot([x], [shown[switch]], marker="X", markersize=9, color=style["color"], markeredgecolor="white", linestyle="")
 
 
-def _spread(axes: Axes, values: Sequence[float], begin: float, what: str) -> bool:
-    """Make the axis logarithmic where the methods differ widely, with ticks at 1, 2 and 5 times a power of ten.
+def _spread(axes: Axes, ends: Sequence[tuple[float, float]], rtol: float | None, begin: float | None) -> bool:
+    """Make the axis logarithmic where the methods that reach the tolerance differ widely; a failed one is shown for thrice their length.
 
     Args:
         axes: The panel.
-        values: Iterations, or total seconds, of each method.
-        begin: Where the axis begins: this iteration, or this share of the fewest seconds.
-        what: "iteration" or "seconds".
+        ends: Last residual, and iterations or total seconds, of each method.
+        rtol: Tolerance, or None.
+        begin: Where a logarithmic axis begins; by default at a twentieth of the quickest method.
+
+    Returns:
+        Whether it is logarithmic, with ticks at 1, 2 and 5 times a power of ten.
     """
     axes.set_yscale("log")
-    if not values or max(values) < WIDE * min(values):
-        axes.set_xlim(left=0.0)
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=what == "iteration"))
+    every = [value for _, value in ends] or [1.0]
+    values = [value for norm, value in ends if rtol is None or norm <= 1.01 * rtol] or every
+    high = 1.15 * min(max(every), 3 * max(values))
+    if max(values) < WIDE * min(values):
+        axes.set_xlim(0.0, high)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=begin is not None))
         return False
-    low = begin if what == "iteration" else begin * min(values)
-    high = 1.15 * max(values)
+    low = 0.05 * min(values) if begin is None else begin
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    steps = (1, 2, 5) if high < 300 * low else (1,)
+    steps = (1, 2, 5) if high < 1000 * low else (1,)
     ticks = [step * 10.0**power for power in powers for step in steps if low <= step * 10.0**power <= high]
     axes.set_xscale("log")
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -165,8 +168,8 @@ def plot_solver_times(path: str | Path, rows: Sequence[Mapping[str, Any]], title
 
 def _bars(axes: Axes, ran: Sequence[Mapping[str, Any]], skipped: Sequence[Mapping[str, Any]]) -> None:
     """Draw the bars of what ran, the failed ones last, and a line for what was skipped."""
-    good = [total_seconds(row) for row in ran if not is_failed(row)]
-    end = 1.4 * max(good or map(total_seconds, ran)) or 1.0
+    good = [row for row in ran if not is_failed(row)] or ran
+    end = max(total_seconds(row) / (1 - 0.012 * (4 + len(_bar_note(row, total_seconds(row))))) for row in good) or 1.0
     colours = {"set-up": LINE_COLOURS[4], "solve": LINE_COLOURS[0], "failed": GREY}
     named: set[str] = set()
     for height, row in enumerate(ran):

@@ -94,7 +94,8 @@ def _page(run: RunFiles) -> str:
         f'<section id="{key}"><h2>{title}</h2>\n{_guarded(section, run)}\n</section>'
         for key, title, section in shown
     )
-    facts = [run.folder.resolve().name, made.get("started"), made.get("machine")]
+    folder = run.folder.resolve().name
+    facts = [folder if folder != run.name else None, made.get("started"), made.get("machine")]
     return PAGE.format(
         title=html.escape(f"pdeflow: {run.name}"),
         style=STYLE,

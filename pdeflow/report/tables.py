@@ -204,7 +204,7 @@ def solver_rows(rows: Sequence[Mapping[str, Any]], brief: bool = False) -> list[
 
 
 def solver_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say in full why methods were skipped, failed, or left the answer to another one.
+    """Say in full why methods were skipped or failed.
 
     Args:
         rows: Plain dicts as for `solver_rows`, with `detail`.
@@ -216,7 +216,7 @@ def solver_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for row in rows:
         if row.get("skipped"):
             notes.append(f"{row.get('name', '?')}: {_why_skipped(row)}")
-        elif (is_failed(row) or row.get("switched_at") is not None) and row.get("detail"):
+        elif is_failed(row) and row.get("detail"):
             notes.append(f"{row.get('name', '?')}: {row['detail']}")
     return notes
 

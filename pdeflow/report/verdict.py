@@ -116,9 +116,8 @@ def _verified(rows: Sequence[Row], rtol: float | None) -> Finding:
             f"Solve: {len(ran) - len(failed)} of {len(ran)} methods reached {goal}, with the "
             f"residual recomputed; these did not: {', '.join(failed)}.",
         )
-    return Finding(
-        "green", f"Solve: all {len(ran)} methods that ran reached {goal}, with the residual recomputed."
-    )
+    who = f"all {len(ran)} methods that ran" if len(ran) > 1 else str(ran[0].get("name", "?"))
+    return Finding("green", f"Solve: {who} reached {goal}, with the residual recomputed.")
 
 
 def _winner(rows: Sequence[Row], rtol: float | None, named: str | None) -> list[Finding]:

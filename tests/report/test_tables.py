@@ -107,7 +107,7 @@ def test_the_outcome_of_a_rescued_solve_names_the_rescuer_and_the_step():
     row = {"name": "net", "method": "cg", "preconditioner": "amg:rs", "reason": "converged_fallback", "switched_at": 10, "detail": "dcdm: stagnated; then cg"}
     assert solver_rows([row])[0][-1] == "cg + amg:rs from step 10"
     assert solver_rows([{**row, "reason": "timeout"}])[0][-1] == "timeout, cg + amg:rs from step 10"
-    assert solver_notes([row]) == ["net: dcdm: stagnated; then cg"]
+    assert solver_notes([row, {**row, "reason": "timeout"}]) == ["net: dcdm: stagnated; then cg"]
 
 
 @pytest.mark.parametrize(

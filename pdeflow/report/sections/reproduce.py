@@ -47,15 +47,16 @@ def _record(run: RunFiles, stage: str) -> str:
     if config is None:
         parts.append(note("No settings were stored with the run (config.yaml)."))
     else:
-        parts.append(paragraph(_recipe(run, stage, (made or {}).get("folder"))))
+        from_file = any(line.startswith("matrix:") for line in config.splitlines())  # a matrix is named on the command line
+        parts.append(paragraph(_recipe(run, stage, from_file, (made or {}).get("folder"))))
         parts.append(folded(f"{prefix}config.yaml", config))
     return "".join(parts)
 
 
-def _recipe(run: RunFiles, stage: str, folder: object) -> str:
+def _recipe(run: RunFiles, stage: str, from_file: bool, folder: object) -> str:
     """Say which command makes the stage again, and where."""
     if stage.split(".")[0] == "solve":
-        command = f"pdeflow solve -c {run.folder.resolve() / stage / 'config.yaml'}"
+        command = "The command above" if from_file else f"pdeflow solve -c {run.folder.resolve() / stage / 'config.yaml'}"
         return f"{command}, in the folder {folder or 'in which the run was started'}, solves again."
     command = f"pdeflow fit -c {stage}/config.yaml" if stage else "pdeflow run config.yaml"
     place = "a relative path of the dataset is that of the folder in which the run was started"
