@@ -114,8 +114,8 @@ def draw_residuals(path: Path, rows: list[tuple[dict[str, Any], Any]], size: flo
     histories, remarks, switches, absent = {}, {}, {}, []
     for row, found in rows:
         name = row["name"]
-        if found is None or (is_failed(row) and len(found.residual_norms) < 3):
-            absent.append(f"not drawn: {(solver_notes([row]) or [name])[0]}")
+        if found is None or len(found.residual_norms) < (3 if is_failed(row) else 2):
+            absent.append(f"not drawn: {(solver_notes([row]) or [f'{name}: no step was needed'])[0]}")
             continue
         seconds = found.seconds_setup + found.seconds_solve
         histories[name] = (np.asarray(found.residual_norms) / size, seconds, found.seconds_setup)

@@ -44,9 +44,13 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     """Print one line per method and below them, in full, why methods were skipped or failed."""
     from pdeflow.report import SOLVER_HEADER, solver_notes, solver_rows, text_table
 
+    header, cells = SOLVER_HEADER, solver_rows(rows, brief=True)
+    lines = text_table(header, cells, None).splitlines()
     width = shutil.get_terminal_size().columns - 2 if sys.stdout.isatty() else None
-    table = text_table(SOLVER_HEADER, solver_rows(rows, brief=True), width)
-    print("\n".join("  " + line for line in [*table.splitlines(), *solver_notes(rows)]))
+    if width is not None and max(map(len, lines)) > width:  # names and outcomes count more than the parts of the seconds
+        kept = [i for i, name in enumerate(header) if name not in ("set-up s", "solve s")]
+        lines = text_table([header[i] for i in kept], [[row[i] for i in kept] for row in cells], width).splitlines()
+    print("\n".join("  " + line for line in [*lines, *solver_notes(rows)]))
 
 
 def print_unseen(grids: Sequence[dict[str, Any]]) -> None:
@@ -85,7 +89,8 @@ def race(settings: Any, system: Any, solution: Any, learned: Any, quiet: bool) -
         }  # fmt: skip
         rows = compare(system, also=learned_entries(settings, learned), **limits)
         present = {(row.solution.method, row.solution.preconditioner) for row in rows if row.solution is not None}
-        if learned is None and solution.switched_at is None and (solution.method, solution.preconditioner) not in present:
+        ran = solution.switched_at is None and solution.method not in ("auto", "none")  # those names mean that nothing had to run
+        if learned is None and ran and (solution.method, solution.preconditioner) not in present:
             name = " + ".join(part for part in (solution.method, solution.preconditioner) if part != "none")
             asked = Entry(f"{name}, as asked", settings.method, settings.preconditioner, guard=settings.guard)
             rows += compare(system, [asked], **limits)

@@ -210,15 +210,14 @@ def solver_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         rows: Plain dicts as for `solver_rows`, with `detail`.
 
     Returns:
-        A line for each of them.
+        A line for each reason.
     """
-    notes = []
+    notes: dict[str, list[str]] = {}
     for row in rows:
-        if row.get("skipped"):
-            notes.append(f"{row.get('name', '?')}: {_why_skipped(row)}")
-        elif is_failed(row) and row.get("detail"):
-            notes.append(f"{row.get('name', '?')}: {row['detail']}")
-    return notes
+        why = _why_skipped(row) if row.get("skipped") else row.get("detail") if is_failed(row) else None
+        if why:
+            notes.setdefault(str(why), []).append(str(row.get("name", "?")))
+    return [f"{'; '.join(names)}: {why}" for why, names in notes.items()]
 
 
 def _why_skipped(row: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ import yaml
 
 from pdeflow.cli import experiment
 from pdeflow.cli.main import main
+from pdeflow.cli.solve_report import print_table
 from pdeflow.report import write_report
 from pdeflow.run_folder import read_json
 
@@ -76,7 +77,20 @@ def test_a_table_that_is_not_for_a_terminal_is_not_cut(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "…" not in printed
     assert "CG + AMG (aggregation)" in printed
-    assert "  CG: maxiter reached: raise maxiter" in printed
+    assert "  CG; CG + Jacobi: maxiter reached: raise maxiter" in printed
+
+
+def test_a_narrow_terminal_loses_the_parts_of_the_seconds_and_no_name(capsys, monkeypatch):
+    row = {"iterations": 8, "seconds_setup": 1.0, "seconds_solve": 2.0, "residual": 1e-9, "reason": "converged"}
+    table = [{**row, "name": "CG + incomplete Cholesky"}, {**row, "name": "CG + AMG (aggregation)", "winner": True}]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    print_table(table)
+    printed = capsys.readouterr().out
+    assert all(row["name"] in printed for row in table)
+    assert "converged, fastest" in printed
+    assert "set-up s" not in printed
+    assert max(map(len, printed.splitlines())) <= 80
 
 
 def test_pictures_of_an_earlier_solve_do_not_outlive_it(tmp_path):
@@ -86,6 +100,15 @@ def test_pictures_of_an_earlier_solve_do_not_outlive_it(tmp_path):
         assert {path.name for path in Path("run/figures").iterdir()} == {f"{name}.{end}" for name in ("residuals", "solver_times") for end in ("png", "csv")}
         assert main(["solve", "A.npz", "--run", "run", "-q"]) == 0
         assert not list(Path("run/figures").iterdir())
+
+
+def test_a_right_hand_side_that_is_zero_is_compared_without_a_step(tmp_path):
+    with inside(tmp_path):
+        sp.save_npz("A.npz", LINE)
+        np.save("b.npy", np.zeros(40))
+        assert main(["solve", "A.npz", "--rhs", "b.npy", "--run", "run", "-q", "--compare", "all"]) == 0
+        assert {row["reason"] for row in rows().values()} == {"zero_rhs"}
+        assert not any("as asked" in name for name in rows())
 
 
 def test_the_recipe_of_the_report_solves_again(tmp_path):
