@@ -60,29 +60,42 @@ def plot_residuals(
     entries = len(histories) + len(absent) + 1
     figure = new_figure(10.0, 3.9 + 0.2 * math.ceil(entries / 2))
     left, right = figure.subplots(1, 2, sharey=True)
-    rows: list[tuple[object, ...]] = []
-    for index, (name, (norms, seconds, *setup)) in enumerate(histories.items()):
-        norms = np.asarray(norms, dtype=float).ravel()
-        times = np.linspace(float(setup[0] if setup else 0.0), float(seconds), len(norms))
-        extra = (remarks or {}).get(name)
-        facts = [f"{format_number(float(seconds))} s", *([extra] if extra else [])]
-        _draw((left, right), name, norms, times, facts, index, (switches or {}).get(name))
-        rows += [(name, k, float(t), float(v)) for k, (t, v) in enumerate(zip(times, norms, strict=True))]
+    rows = _draw_all((left, right), histories, remarks or {}, switches or {})
     for axes in (left, right) if rtol else ():
         axes.axhline(rtol, color="0.4", linewidth=1, linestyle=":", label=f"tolerance {rtol:.0e}")
     for line in absent:
         left.plot([], [], " ", label=line)
+    _label((left, right), histories, rtol)
+    if title:
+        figure.suptitle(textwrap.fill(title, 130), fontsize=9)
+    legend_below(left, 1 if any(len(line) > 70 for line in absent) else 2)
+    save_numbers(path, ("method", "iteration", "seconds", "relative_residual"), rows)
+    return save_figure(figure, path)
+
+
+def _label(panels: tuple[Axes, Axes], histories: Mapping[str, Sequence[Any]], rtol: float | None) -> None:
+    """Choose the scales of both panels by the lengths of the histories, and name the axes."""
+    left, right = panels
     ends = [(np.ravel(norms)[-1], len(np.ravel(norms)) - 1, float(seconds)) for norms, seconds, *_ in histories.values()]
     word = " (logarithmic)"
     first = _spread(left, [(norm, count) for norm, count, _ in ends if count > 1], rtol, 1.0)
     second = _spread(right, [(norm, seconds) for norm, _, seconds in ends if seconds > 0], rtol, None)
     label_axes(left, "per iteration", "iteration" + word * first, "relative residual (dimensionless)", legend=False)
     label_axes(right, "per second, set-up included where measured", "seconds" + word * second, "", legend=False)
-    if title:
-        figure.suptitle(textwrap.fill(title, 130), fontsize=9)
-    legend_below(left, 1 if any(len(line) > 70 for line in absent) else 2)
-    save_numbers(path, ("method", "iteration", "seconds", "relative_residual"), rows)
-    return save_figure(figure, path)
+
+
+def _draw_all(
+    panels: tuple[Axes, Axes], histories: Mapping[str, Sequence[Any]], remarks: Mapping[str, str], switches: Mapping[str, int]
+) -> list[tuple[object, ...]]:  # fmt: skip
+    """Draw every method in both panels; return what the csv holds: method, iteration, seconds, relative residual."""
+    rows: list[tuple[object, ...]] = []
+    for index, (name, (norms, seconds, *setup)) in enumerate(histories.items()):
+        norms = np.asarray(norms, dtype=float).ravel()
+        times = np.linspace(float(setup[0] if setup else 0.0), float(seconds), len(norms))
+        facts = [f"{format_number(float(seconds))} s", *([remarks[name]] if name in remarks else [])]
+        _draw(panels, name, norms, times, facts, index, switches.get(name))
+        rows += [(name, k, float(t), float(v)) for k, (t, v) in enumerate(zip(times, norms, strict=True))]
+    return rows
 
 
 def _draw(

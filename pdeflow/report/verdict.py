@@ -137,36 +137,27 @@ def _winner(rows: Sequence[Row], rtol: float | None, named: str | None) -> list[
                 f"The run names {named} as winner; by the seconds in its own table it is {best.get('name')}.",
             )
         )
+    return [*findings, *_of_learned(rows, best, rtol)]
+
+
+def _of_learned(rows: Sequence[Row], best: Row, rtol: float | None) -> list[Finding]:
+    """Say how the learned methods did against the fastest one; nothing where none was asked for."""
     wanted = [row for row in rows if is_learned(row)]
     learned = [row for row in wanted if not row.get("skipped")]
     if not learned:
         skipped = Finding("amber", f"No learned method took part in this comparison: {names_of(wanted)} was skipped.")
-        findings += [skipped] if wanted else []
-    elif not is_learned(best):
-        second = fastest(learned, rtol)
-        if second is None:
-            rescued = any(is_verified(row, rtol) for row in learned)
-            how = "it reached the tolerance only with another method's help" if rescued else "it did not reach the tolerance"
-            findings.append(Finding("amber", f"The learned method lost: {how}."))
-        else:
-            ratio = total_seconds(second) / max(total_seconds(best), 1e-12)
-            findings.append(
-                Finding(
-                    "amber",
-                    f"The learned method lost in seconds: {second.get('name')} took "
-                    f"{format_number(ratio, 2)} times as long as {best.get('name')} "
-                    "(training time not counted).",
-                )
-            )
-    else:
-        findings.append(
-            Finding(
-                "green",
-                f"The learned method won in seconds on this system: {best.get('name')} "
-                "(training time not counted).",
-            )
-        )
-    return findings
+        return [skipped] if wanted else []
+    if is_learned(best):
+        text = f"The learned method won in seconds on this system: {best.get('name')} (training time not counted)."
+        return [Finding("green", text)]
+    second = fastest(learned, rtol)
+    if second is None:
+        rescued = any(is_verified(row, rtol) for row in learned)
+        how = "it reached the tolerance only with another method's help" if rescued else "it did not reach the tolerance"
+        return [Finding("amber", f"The learned method lost: {how}.")]
+    ratio = total_seconds(second) / max(total_seconds(best), 1e-12)
+    text = f"{second.get('name')} took {format_number(ratio, 2)} times as long as {best.get('name')} (training time not counted)."
+    return [Finding("amber", f"The learned method lost in seconds: {text}")]
 
 
 def solver_results(summary: Row) -> list[Row]:
