@@ -57,8 +57,10 @@ def plot_residuals(
     """
     if not histories:
         raise ValueError("histories: expected at least one method, found none.")
-    entries = len(histories) + len(absent) + 1
-    figure = new_figure(10.0, 3.9 + 0.2 * math.ceil(entries / 2))
+    absent = [textwrap.fill(line, 150, subsequent_indent="    ") for line in absent]
+    columns = 1 if any(len(line) > 70 for line in absent) else 2
+    lines = math.ceil((len(histories) + 1) / columns) + sum(line.count("\n") + 1 for line in absent) / columns
+    figure = new_figure(10.0, 3.9 + 0.2 * lines)
     left, right = figure.subplots(1, 2, sharey=True)
     rows = _draw_all((left, right), histories, remarks or {}, switches or {})
     for axes in (left, right) if rtol else ():
@@ -68,7 +70,7 @@ def plot_residuals(
     _label((left, right), histories, rtol)
     if title:
         figure.suptitle(textwrap.fill(title, 130), fontsize=9)
-    legend_below(left, 1 if any(len(line) > 70 for line in absent) else 2)
+    legend_below(left, columns)
     save_numbers(path, ("method", "iteration", "seconds", "relative_residual"), rows)
     return save_figure(figure, path)
 
