@@ -16,6 +16,7 @@ from pdeflow.cli.arrays import check_place, read_array, write_array
 from pdeflow.cli.exit_codes import NOT_CONVERGED, OK
 from pdeflow.cli.progress import progress
 from pdeflow.cli.solve_columns import right_hand_sides, solve_columns
+from pdeflow.cli.solve_record import with_resolved
 from pdeflow.cli.system import read_system, refuse_two_systems
 from pdeflow.errors import UsageError
 
@@ -142,7 +143,7 @@ def solve_from(config: dict[str, Any], overrides: list[str], quiet: bool = False
         raise UsageError(f"--compare takes 'all', got {settings.compare!r}")
     check_place(settings.out, "out")
     check_place(settings.run, "run", folder=True)
-    return solve_system(p.instantiate(settings), quiet)
+    return solve_system(with_resolved(p, settings), quiet)
 
 
 def solve_system(settings: Any, quiet: bool) -> int:

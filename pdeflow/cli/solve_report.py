@@ -1,16 +1,19 @@
-"""The comparison of `pdeflow solve`: one table of methods, their residual histories, and counts on unseen instances."""
+"""The comparison of `pdeflow solve`: one table of methods, why some are not in the race, and counts on unseen instances."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import shutil
+import sys
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from pdeflow.cli.arrays import write_array
 from pdeflow.cli.progress import progress
-from pdeflow.cli.resolution import resolution
+from pdeflow.cli.solve_record import write_run
 from pdeflow.cli.unseen import unseen_counts
+
+PATIENCE = 60.0
+"""Seconds for each method where --timeout does not say."""
+Rows = list[tuple[dict[str, Any], Any]]
 
 
 def write_comparison(
@@ -26,140 +29,92 @@ def write_comparison(
         preconditioner: Name, or trained network.
         quiet: No progress.
     """
-    from pdeflow.report import SOLVER_HEADER, solver_rows, text_table
-
     learned = preconditioner if hasattr(preconditioner, "setup") else None
     rows = race(settings, system, solution, learned, quiet) if settings.compare else []
-    winner = next((row["name"] for row, _ in rows if row["winner"]), None)
-    plain = [row for row, _ in rows]
     if rows:
-        print("\n".join("  " + line for line in text_table(SOLVER_HEADER, solver_rows(plain)).splitlines()))
+        print_table([row for row, _ in rows])
     unseen = unseen_counts(settings, learned, quiet) if learned is not None and settings.unseen else None
-    for entry in unseen["grids"] if unseen else ():
-        print(
-            f"  {entry['count']} unseen instances, {'x'.join(map(str, entry['grid']))}: mean iterations "
-            f"untrained {entry['untrained_mean']:.2f}, trained {entry['trained_mean']:.2f} "
-            f"(worst ratio {entry['trained_max_ratio']:.2f}), AMG {entry['amg_mean']:.1f}, CG {entry['cg_mean']:.0f}"
-        )
+    if unseen:
+        print_unseen(unseen["grids"])
     if settings.run:
-        write_run(settings, system, title, solution, rows, winner, unseen)
+        write_run(settings, system, title, solution, rows, unseen)
 
 
-def race(
-    settings: Any, system: Any, solution: Any, learned: Any, quiet: bool
-) -> list[tuple[dict[str, Any], Any]]:
-    """Run every method that suits the system.
+def print_table(rows: Sequence[dict[str, Any]]) -> None:
+    """Print one line per method and below them, in full, why methods were skipped or failed."""
+    from pdeflow.report import SOLVER_HEADER, solver_notes, solver_rows, text_table
+
+    header, cells = SOLVER_HEADER, solver_rows(rows, brief=True)
+    lines = text_table(header, cells, None).splitlines()
+    width = shutil.get_terminal_size().columns - 2 if sys.stdout.isatty() else None
+    if width is not None and max(map(len, lines)) > width:  # names and outcomes count more than the parts of the seconds
+        kept = [i for i, name in enumerate(header) if name not in ("set-up s", "solve s")]
+        lines = text_table([header[i] for i in kept], [[row[i] for i in kept] for row in cells], width).splitlines()
+    print("\n".join("  " + line for line in [*lines, *solver_notes(rows)]))
+
+
+def print_unseen(grids: Sequence[dict[str, Any]]) -> None:
+    """Print the mean counts on unseen instances, a line per grid, and what a count that was not reached means."""
+    from pdeflow.report import format_number, mean_iterations
+
+    for entry in grids:
+        names = {"untrained": "untrained", "trained": "trained", "amg": "AMG", "cg": "CG"}
+        counts = ", ".join(f"{shown} {mean_iterations(entry, name)}" for name, shown in names.items())
+        ratio = entry["trained_max_ratio"]
+        worst = "" if ratio is None else f" (worst ratio trained / untrained {format_number(ratio)})"
+        print(f"  {entry['count']} unseen instances, {'x'.join(map(str, entry['grid']))}: mean iterations {counts}{worst}")
+        if any("> " in mean_iterations(entry, name) for name in names):
+            print(f"    > {entry['cap']}: one instance or more did not reach the tolerance within {entry['cap']} iterations")
+
+
+def race(settings: Any, system: Any, solution: Any, learned: Any, quiet: bool) -> Rows:
+    """Run every method that suits the system, the trained network, and what the command asked for where no row is that.
 
     Args:
         settings: Settings of the command.
         system: The system.
-        solution: What the chosen method gave; shown where no entry repeats it.
+        solution: What the chosen method gave.
         learned: Trained network, or None.
         quiet: No progress.
 
     Returns:
         (row of the table, solution or None) per method.
     """
-    from pdeflow.linalg.compare import Entry, compare, default_entries, fastest
+    from pdeflow.linalg.compare import Entry, compare, fastest
 
-    entries = list(default_entries(system))
-    if learned is not None:
-        if hasattr(learned, "untrained"):
-            entries += [
-                Entry("learned cycle, untrained", "fcg", learned.untrained(), learned=True),
-                Entry("learned cycle, trained", "fcg", learned, learned=True),
-            ]
-        else:  # untrained, it solves nothing
-            entries.append(Entry(f"{type(learned).__name__}, trained", "dcdm", learned, learned=True))
     with progress("compare", quiet) as display:
-        done: list[str] = []
-
-        def show(row: Any) -> None:
-            done.append(row.name)
-            if display is not None:
-                display.update(len(done), len(entries), row.name)
-
-        rows = compare(system, entries, rtol=settings.rtol, maxiter=settings.maxiter, on_row=show)
+        limits = {
+            "rtol": settings.rtol, "maxiter": settings.maxiter, "timeout": PATIENCE if settings.timeout is None else settings.timeout,
+            "watch": None if display is None else display.update,
+        }  # fmt: skip
+        rows = compare(system, also=learned_entries(settings, learned), **limits)
+        present = {(row.solution.method, row.solution.preconditioner) for row in rows if row.solution is not None}
+        ran = solution.switched_at is None and solution.method not in ("auto", "none")  # those names mean that nothing had to run
+        if learned is None and ran and (solution.method, solution.preconditioner) not in present:
+            name = " + ".join(part for part in (solution.method, solution.preconditioner) if part != "none")
+            asked = Entry(f"{name}, as asked", settings.method, settings.preconditioner, guard=settings.guard)
+            rows += compare(system, [asked], **limits)
     best = fastest(rows)
     return [
         (row.as_dict() | {"winner": best is not None and row.name == best.name}, row.solution) for row in rows
     ]
 
 
-def write_run(
-    settings: Any, system: Any, title: str, solution: Any, rows: list[tuple[dict[str, Any], Any]], winner: str | None,
-    unseen: dict[str, Any] | None,
-) -> None:  # fmt: skip
-    """Write summary, solution and pictures into the run folder."""
-    from pdeflow.report import plot_residuals, plot_solution, plot_solver_times
-    from pdeflow.run_folder import write_json
-
-    run = Path(settings.run)
-    plain = [row for row, _ in rows]
-    single = {
-        "converged": solution.converged, "reason": solution.reason.name, "detail": solution.detail,
-        "residual": solution.residual, "method": solution.method, "preconditioner": solution.preconditioner,
-        "iterations": solution.iterations,
-    }  # fmt: skip
-    summary = {
-        "system": title, "n": system.n, "grid": list(system.grid.shape) if system.grid is not None else None,
-        "rtol": settings.rtol, "solution": single, "rows": plain, "winner": winner,
-        "learned_stage": settings.preconditioner, "unseen": unseen,
-    }  # fmt: skip
-    write_array(run / "solve" / "x.npy", solution.x)
-    write_json(run / "solve" / "summary.json", summary)
-    figures, size = run / "figures", float(np.linalg.norm(system.b)) or 1.0
-    pictures = []
-    histories = {
-        row["name"]: (
-            np.asarray(found.residual_norms) / size,
-            found.seconds_setup + found.seconds_solve,
-            found.seconds_setup,
-        )
-        for row, found in rows
-        if found is not None and len(found.residual_norms) > 2
-    }
-    if histories:
-        pictures.append(plot_residuals(figures / "residuals.png", histories, settings.rtol))
-    if plain:
-        pictures.append(plot_solver_times(figures / "solver_times.png", plain))
-    if system.grid is not None and system.grid.ndim == 2:
-        name, values, u = shown_fields(settings, system, solution.x)
-        pictures.append(plot_solution(figures / "solution.png", values, u, names=(name, "u")))
-    elif "problem" in settings:
-        pictures += plot_elsewhere(settings, solution, figures / "solution.png")
-    print("  " + ", ".join(map(str, pictures or [run / "solve" / "summary.json"])))
-
-
-def plot_elsewhere(settings: Any, solution: Any, path: Path) -> list[Path]:
-    """Draw the solution of a problem on a mesh in the plane.
+def learned_entries(settings: Any, learned: Any) -> list[Any]:
+    """Return the entries of a trained network: with the method and the guard of the command, and untrained where that solves.
 
     Args:
         settings: Settings of the command.
-        solution: What was found.
-        path: Picture to write.
+        learned: Trained network, or None.
     """
-    from pdeflow import seeds
-    from pdeflow.geometry import Mesh
-    from pdeflow.report.mesh_fields import plot_mesh_samples
+    from pdeflow.linalg.compare import Entry
 
-    problem = settings.problem
-    instance = problem.sample(seeds.generator(settings.seed_everything, seeds.SOLVE, settings.instance))
-    mesh = problem.layout(instance, resolution(settings, problem))
-    if not isinstance(mesh, Mesh) or mesh.dim != 2:
+    if learned is None:
         return []
-    fields = problem.input_values(instance, mesh) | problem.unpack(solution.x, mesh)
-    name, values = list(fields.items())[-1]
-    return [plot_mesh_samples(path, [(mesh, values)], names=[name], name=name)]
-
-
-def shown_fields(settings: Any, system: Any, x: np.ndarray) -> tuple[str, np.ndarray, np.ndarray]:
-    """Return name and values of what varies between the instances of the problem, and the solution, masked in obstacles."""
-    from pdeflow import seeds
-    from pdeflow.report.obstacles import mask_solids
-
-    problem, name = settings.problem, settings.problem.inputs[0]
-    instance = problem.sample(seeds.generator(settings.seed_everything, seeds.SOLVE, settings.instance))
-    obstacles = problem.obstacles(instance, system.grid)
-    u = mask_solids(x.reshape(system.grid.shape), None if obstacles is None else ~obstacles.active.numpy())
-    return name, instance.fields[name].on(system.grid).numpy(), u
+    how = {"method": "auto" if settings.method == "direct" else settings.method, "learned": True, "guard": settings.guard}
+    if hasattr(learned, "untrained"):
+        return [
+            Entry("learned cycle, untrained", preconditioner=learned.untrained(), **how),
+            Entry("learned cycle, trained", preconditioner=learned, **how),
+        ]
+    return [Entry(f"{type(learned).__name__}, trained", preconditioner=learned, **how)]

@@ -64,7 +64,7 @@ def unseen_counts(settings: Any, learned: Any, quiet: bool) -> dict[str, Any]:
         quiet: No progress.
 
     Returns:
-        Counts by grid; every solve is verified, one that fails counts as infinite.
+        Counts by grid; every solve is verified, one that fails counts as infinite, and `ended` says why.
     """
     from pdeflow import seeds
     from pdeflow.linalg import solve
@@ -75,19 +75,23 @@ def unseen_counts(settings: Any, learned: Any, quiet: bool) -> dict[str, Any]:
     with progress("unseen instances", quiet) as display:
         for g, shape in enumerate(shapes):
             counts: dict[str, list[float]] = {name: [] for name in methods}
+            ended: dict[str, str] = {}
             for i in range(settings.unseen):
                 generator = seeds.generator(settings.seed_everything, seeds.SOLVE, settings.instance + 1 + i)
                 instance = settings.problem.sample(generator)
                 system = settings.problem.system(instance, settings.problem.layout(instance, tuple(shape)))
                 for name, M in methods.items():
                     method = "fcg" if name.endswith("trained") else "cg"
-                    found = solve(system, method=method, preconditioner=M, rtol=settings.rtol, guard="none")
+                    found = solve(system, method=method, preconditioner=M, rtol=settings.rtol, maxiter=settings.maxiter, guard="none")
                     counts[name].append(found.iterations if found.converged else float("inf"))
+                    if not found.converged:
+                        ended[name] = found.reason.name
                 if display is not None:
                     display.update(g * settings.unseen + i + 1, len(shapes) * settings.unseen)
             means = {f"{name}_mean": float(np.mean(values)) for name, values in counts.items()}
-            ratio = max(np.divide(counts["trained"], counts["untrained"]))
-            grids.append(
-                {"grid": list(shape), "count": settings.unseen, **means, "trained_max_ratio": float(ratio)}
-            )
+            pairs = zip(counts["trained"], counts["untrained"], strict=True)
+            ratios = [after / before for after, before in pairs if np.isfinite(after) and np.isfinite(before)]
+            cap = min(10 * system.n, 10_000) if settings.maxiter is None else settings.maxiter
+            entry = {"grid": list(shape), "count": settings.unseen, **means, "trained_max_ratio": max(ratios, default=None)}
+            grids.append(entry | {"cap": cap, "ended": ended})
     return {"coefficients": settings.unseen, "grids": grids}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -12,12 +13,15 @@ import numpy as np
 from pdeflow.errors import UsageError
 from pdeflow.linalg.choice import PATIENCE, why_too_dear
 from pdeflow.linalg.direct import estimate_cost
+from pdeflow.linalg.iteration import State
 from pdeflow.linalg.solution import Reason, Solution
 from pdeflow.linalg.solve import solve
 from pdeflow.linalg.system import LinearSystem
 
 SHORT, REPEATS = 0.3, 3
 """A solve below SHORT seconds is timed REPEATS times after a warm-up, and the median is reported."""
+
+Watch = Callable[[int, int, str], None]
 
 OWN_MERIT = (Reason.converged, Reason.zero_rhs)
 
@@ -31,12 +35,14 @@ class Entry:
         method: Method of `solve`.
         preconditioner: Name or object.
         learned: Whether a network takes part.
+        guard: What is done where a preconditioner object fails, as in `solve`.
     """
 
     name: str
     method: str
     preconditioner: Any = "none"
     learned: bool = False
+    guard: str = "switch"
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ class Row:
             "seconds_setup",
             "seconds_solve",
             "residual",
+            "switched_at",
             "detail",
         )
         plain = {key: getattr(self.solution, key, None) for key in keys}
@@ -88,56 +95,104 @@ class Row:
 
 
 def default_entries(system: LinearSystem) -> list[Entry]:
-    """Return the methods that suit a system.
+    """Return the methods that suit a system, by its symmetry and definiteness.
+
+    Where the definiteness is not known, they are those for a positive definite matrix, and `compare` changes to the others
+    as soon as plain CG meets a direction p with p·Ap < 0. Flexible CG with ILU is left out: on Darcy systems of 128² it took
+    20 times as long as CG with incomplete Cholesky, and more on finer grids; so is multigrid for complex matrices, which are
+    those of waves, where it takes thousands of steps.
 
     Args:
         system: The system.
     """
-    direct = [Entry("direct", "direct")] if system.nullspace is None else []
-    if not system.assembled:
-        return [Entry("CG", "cg")] if system.symmetric else [Entry("GMRES", "fgmres")]
     if system.symmetric and system.positive_definite is not False:
-        factor = (
-            [Entry("CG + incomplete Cholesky", "cg", "ic")]
-            if find_spec("ilupp") and system.nullspace is None
-            else []
-        )
-        multigrid = [
-            Entry("CG + AMG (Ruge-Stüben)", "cg", "amg:rs"),
-            Entry("CG + AMG (aggregation)", "cg", "amg:sa"),
-            *([Entry("CG + PETSc's AMG (aggregation)", "cg", "petsc:gamg")] if find_spec("petsc4py") else []),
-        ]
-        return [Entry("CG", "cg"), Entry("CG + Jacobi", "cg", "jacobi"), *factor, *multigrid, *direct]
-    iterative = [Entry("GMRES", "fgmres"), Entry("GMRES + ILU", "fgmres", "ilu")]
-    if system.symmetric and not np.iscomplexobj(system.b) and system.A.dtype.kind == "f":
-        iterative = [Entry("MINRES", "minres"), Entry("GMRES + ILU", "fgmres", "ilu")]
-    return [*iterative, *direct]
+        return _for_definite(system)
+    real = not np.issubdtype(system.dtype, np.complexfloating)
+    plain = Entry("MINRES", "minres") if system.symmetric and real else Entry("GMRES", "fgmres")
+    if not system.assembled:
+        return [plain]
+    return [
+        plain,
+        Entry("GMRES + ILU", "fgmres", "ilu"),
+        Entry("GCRO-DR + ILU", "gcro_dr", "ilu"),
+        Entry("BiCGSTAB + ILU", "bicgstab", "ilu"),
+        *([Entry("GMRES + AMG", "fgmres", "amg")] if real else []),
+        Entry("direct", "direct"),
+    ]
+
+
+def _for_definite(system: LinearSystem) -> list[Entry]:
+    if not system.assembled:
+        return [Entry("CG", "cg")]
+    return [
+        Entry("CG", "cg"),
+        Entry("CG + Jacobi", "cg", "jacobi"),
+        *([Entry("CG + incomplete Cholesky", "cg", "ic")] if find_spec("ilupp") else []),
+        Entry("CG + AMG (Ruge-Stüben)", "cg", "amg:rs"),
+        Entry("CG + AMG (aggregation)", "cg", "amg:sa"),
+        *([Entry("CG + PETSc's AMG (aggregation)", "cg", "petsc:gamg")] if find_spec("petsc4py") else []),
+        Entry("direct", "direct"),
+    ]
 
 
 def compare(
-    system: LinearSystem, entries: Sequence[Entry] | None = None, *, rtol: float = 1e-8, maxiter: int | None = None,
-    timeout: float = 60.0, memory_limit: float | None = None, on_row: Callable[[Row], None] | None = None,
+    system: LinearSystem, entries: Sequence[Entry] | None = None, *, also: Sequence[Entry] = (), rtol: float = 1e-8,
+    maxiter: int | None = None, timeout: float = 60.0, memory_limit: float | None = None,
+    on_row: Callable[[Row], None] | None = None, watch: Watch | None = None,
 ) -> list[Row]:  # fmt: skip
     """Run every method; one that would need too much memory or time is a row that says so.
 
     Args:
         system: The system.
-        entries: Methods; by default those that suit the system.
+        entries: Methods; by default those that suit the system, and once plain CG has proved it indefinite, those that suit
+            an indefinite one.
+        also: Methods that run after them.
         rtol: Tolerance on the true relative residual.
         maxiter: Krylov steps at most.
         timeout: Seconds at most for each method.
         memory_limit: Gigabytes at most for a factorization; by default 70 % of what is free.
         on_row: Called with each finished row.
+        watch: Called with (finished methods, all methods, what is running) when a method starts, and about once a second.
 
     Returns:
         One row per entry, in order.
     """
-    rows = []
-    for entry in default_entries(system) if entries is None else entries:
-        rows.append(_run(system, entry, rtol, maxiter, timeout, memory_limit))
+    queue = list(default_entries(system) if entries is None else entries)
+    rows: list[Row] = []
+    while queue or also:
+        if not queue:
+            queue, also = list(also), ()
+        entry = queue.pop(0)
+        count = len(rows) + 1 + len(queue) + len(also)
+        rows.append(_run(system, entry, rtol, maxiter, timeout, memory_limit, _Watched(watch, len(rows), count, entry.name)))
         if on_row is not None:
             on_row(rows[-1])
+        if entries is None and _proves_indefinite(entry, rows[-1]):
+            queue = default_entries(replace(system, positive_definite=False))
     return rows
+
+
+def _proves_indefinite(entry: Entry, row: Row) -> bool:
+    """Whether plain CG met p·Ap < 0; with a preconditioner the fault could be M's."""
+    plain = entry.method == "cg" and entry.preconditioner == "none"
+    return plain and row.solution is not None and row.solution.reason is Reason.indefinite
+
+
+class _Watched:
+    """Tells `watch` which method starts and, at most once a second, where it is; a clock reading is all a step costs."""
+
+    def __init__(self, watch: Watch | None, done: int, count: int, name: str) -> None:
+        self.watch, self.done, self.count, self.name, self.last = watch, done, count, name, time.perf_counter()
+        if watch is not None:
+            watch(done, count, f"{name} runs")
+
+    def __call__(self, state: State) -> bool:
+        """Never stop the loop."""
+        now = time.perf_counter()
+        if self.watch is not None and now > self.last + 1:
+            self.last = now
+            self.watch(self.done, self.count, f"{self.name} runs, iteration {state.iteration}, residual {state.relative:.1e}")
+        return False
 
 
 def fastest(rows: Sequence[Row]) -> Row | None:
@@ -147,13 +202,8 @@ def fastest(rows: Sequence[Row]) -> Row | None:
 
 
 def _run(
-    system: LinearSystem,
-    entry: Entry,
-    rtol: float,
-    maxiter: int | None,
-    timeout: float,
-    memory_limit: float | None,
-) -> Row:
+    system: LinearSystem, entry: Entry, rtol: float, maxiter: int | None, timeout: float, memory_limit: float | None, watched: _Watched,
+) -> Row:  # fmt: skip
     if entry.method == "direct" and system.assembled:
         why = why_too_dear(estimate_cost(system), min(timeout, PATIENCE), memory_limit)
         if why:
@@ -162,6 +212,7 @@ def _run(
     def once() -> Solution:
         return solve(
             system, method=entry.method, preconditioner=entry.preconditioner, rtol=rtol, maxiter=maxiter, timeout=timeout,
+            guard=entry.guard, callback=watched,
         )  # fmt: skip
 
     try:

@@ -14,13 +14,22 @@ from pdeflow.report.mesh_fields import plot_grid_field, plot_mesh, plot_mesh_sam
 from pdeflow.report.page import write_report
 from pdeflow.report.ranked_errors import ranked_samples
 from pdeflow.report.spectrum import plot_spectrum, radial_spectrum
-from pdeflow.report.tables import SOLVER_HEADER, format_number, html_table, solver_rows, text_table
+from pdeflow.report.tables import (
+    SOLVER_HEADER,
+    format_number,
+    html_table,
+    mean_iterations,
+    solver_notes,
+    solver_rows,
+    text_table,
+)
 from pdeflow.report.training import plot_training, read_metrics
 
 __all__ = [
     "SOLVER_HEADER",
     "format_number",
     "html_table",
+    "mean_iterations",
     "plot_effectivity",
     "plot_error_distribution",
     "plot_error_estimate_fields",
@@ -39,6 +48,7 @@ __all__ = [
     "radial_spectrum",
     "ranked_samples",
     "read_metrics",
+    "solver_notes",
     "solver_rows",
     "text_table",
     "write_report",

@@ -37,6 +37,8 @@ SECTIONS: tuple[tuple[str, str, Callable[[RunFiles], str]], ...] = (
 )
 OF_DATA = 2
 """Sections, the first ones, that a dataset has."""
+OF_SOLVE = ("problem", "solve", "reproduce")
+"""Sections of a run that only solved."""
 SENTENCES = {
     "green": "Everything checked holds.",
     "amber": "Nothing failed; read the points in amber.",
@@ -86,14 +88,16 @@ def write_report(run: Path) -> Path:
 def _page(run: RunFiles) -> str:
     made = run.json("run.json") or {}
     shown = SECTIONS[:OF_DATA] if run.is_dataset else SECTIONS
-    name = str((run.manifest() or {}).get("name") or run.folder.resolve().parent.name)
+    if run.only_solved:
+        shown = tuple(section for section in SECTIONS if section[0] in OF_SOLVE)
     body = "\n".join(
         f'<section id="{key}"><h2>{title}</h2>\n{_guarded(section, run)}\n</section>'
         for key, title, section in shown
     )
-    facts = [run.folder.resolve().name, made.get("started"), made.get("machine")]
+    folder = run.folder.resolve().name
+    facts = [folder if folder != run.name else None, made.get("started"), made.get("machine")]
     return PAGE.format(
-        title=html.escape(f"pdeflow: {name}"),
+        title=html.escape(f"pdeflow: {run.name}"),
         style=STYLE,
         subtitle=html.escape(" · ".join(str(fact) for fact in facts if fact)),
         verdict=verdict(run),
@@ -141,6 +145,8 @@ def verdict(run: RunFiles) -> str:
 
 def _findings(run: RunFiles) -> list[Finding]:
     solves, evaluations = run.summaries("solve"), run.summaries("evaluate")
+    if run.only_solved:
+        return [found for stage, summary in solves.items() for found in _of_stage(stage, solve_findings(summary), len(solves))]
     findings = [data_finding(run.manifest())]
     if run.is_dataset:
         return findings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from pdeflow.report.elements import picture
 PICTURE_BYTES = 3_200_000  # of all pictures together: base64 adds a third, and the page stays under 5 MB
 LARGEST_PICTURE = 400_000
 LARGEST_TEXT = 60_000
+STAMP = re.compile(r"\d{8}-\d{6}-\w+")
+"""Folder that `run_folder.create` makes for a run, within that of the experiment."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,19 @@ class RunFiles:
     def is_dataset(self) -> bool:
         """Whether the folder is a dataset, not a run."""
         return (self.folder / "manifest.json").is_file()
+
+    @property
+    def only_solved(self) -> bool:
+        """Whether the run solved, and neither made data nor trained nor evaluated."""
+        others = ("generate", "fit", "evaluate")
+        return bool(self.summaries("solve")) and not any(path for word in others for path in self.folder.glob(f"{word}*/"))
+
+    @property
+    def name(self) -> str:
+        """Name of the run: of its dataset, or of the experiment whose folder holds it under a time stamp, or of its own folder."""
+        folder = self.folder.resolve()
+        own = folder.parent.name if STAMP.fullmatch(folder.name) else folder.name
+        return str((self.manifest() or {}).get("name") or own)
 
     def manifest(self) -> dict[str, Any] | None:
         """Return the manifest of the run's own data set, or of the folder itself where it is one; or None."""

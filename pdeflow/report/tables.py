@@ -66,13 +66,13 @@ def _shrink(widths: list[int], width: int) -> list[int]:
     return widths
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[object]], width: int = 100) -> str:
+def text_table(header: Sequence[str], rows: Sequence[Sequence[object]], width: int | None = 100) -> str:
     """Lay out a table in plain text: columns aligned, numbers to the right, lines of at most `width` characters.
 
     Args:
         header: Names of the columns.
         rows: Cells, formatted by `format_number`; what does not fit ends in "…".
-        width: Longest line, in characters.
+        width: Longest line, in characters; None cuts nothing.
 
     Returns:
         The table without a final line break.
@@ -82,7 +82,8 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[object]], width: i
     """
     cells = _cells(header, rows)
     columns = list(zip(*([list(header), *cells]), strict=True))
-    widths = _shrink([max(map(len, column)) for column in columns], width)
+    widths = [max(map(len, column)) for column in columns]
+    widths = widths if width is None else _shrink(widths, width)
     right = _right_aligned([column[1:] for column in columns])
 
     def line(row: Sequence[str]) -> str:
@@ -143,26 +144,51 @@ def total_seconds(row: Mapping[str, Any]) -> float:
     return math.inf if solve is None else float(solve) + float(row.get("seconds_setup") or 0.0)
 
 
-def solver_rows(rows: Sequence[Mapping[str, Any]]) -> list[tuple[object, ...]]:
+def is_failed(row: Mapping[str, Any]) -> bool:
+    """Whether a method ran and ended without a solution.
+
+    Args:
+        row: Plain dict with `reason`, the name of a `Reason`; one without it is taken at its word.
+    """
+    reason = str(row.get("reason") or "converged")
+    return not row.get("skipped") and not reason.startswith("converged") and reason != "zero_rhs"
+
+
+def switch_text(row: Mapping[str, Any]) -> str:
+    """Say which method took over and when.
+
+    Args:
+        row: Plain dict with `switched_at`, and the method and preconditioner that ended the solve.
+
+    Returns:
+        For example "cg + amg:rs from step 10".
+    """
+    names = [str(row.get(key)) for key in ("method", "preconditioner") if row.get(key) not in (None, "", "none")]
+    return f"{' + '.join(names) or 'another method'} from step {row['switched_at']}"
+
+
+def solver_rows(rows: Sequence[Mapping[str, Any]], brief: bool = False) -> list[tuple[object, ...]]:
     """Turn plain dicts of solves into the rows of a solver table, with columns `SOLVER_HEADER`.
 
     Args:
         rows: Dicts with name, iterations, seconds_setup, seconds_solve, residual (relative), reason, and optionally
-            skipped (the reason as text, or true) and winner (true).
+            skipped (the reason as text, or true), switched_at and winner (true).
+        brief: Whether the reason of what was skipped is left out; `solver_notes` gives it.
 
     Returns:
-        One tuple per dict; a skipped method says so and why, the winner is named.
+        One tuple per dict; a skipped method says so and why, one that another method rescued which, the winner is named.
     """
     table: list[tuple[object, ...]] = []
     for row in rows:
         name = row.get("name", "?")
         if row.get("skipped"):
-            why = row["skipped"] if isinstance(row["skipped"], str) else row.get("reason") or ""
-            outcome = why if why.startswith("skipped") else f"skipped: {why}".rstrip(": ")
-            table.append((name, None, None, None, None, None, outcome))
+            table.append((name, None, None, None, None, None, "skipped" if brief else _why_skipped(row)))
             continue
         total = total_seconds(row)
-        outcome = str(row.get("reason") or "–") + (", fastest" if row.get("winner") is True else "")
+        outcome = str(row.get("reason") or "–")
+        if row.get("switched_at") is not None:
+            outcome = ("" if outcome == "converged_fallback" else f"{outcome}, ") + switch_text(row)
+        outcome += ", fastest" if row.get("winner") is True else ""
         table.append(
             (
                 name,
@@ -175,3 +201,44 @@ def solver_rows(rows: Sequence[Mapping[str, Any]]) -> list[tuple[object, ...]]:
             )
         )
     return table
+
+
+def solver_notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say in full why methods were skipped or failed.
+
+    Args:
+        rows: Plain dicts as for `solver_rows`, with `detail`.
+
+    Returns:
+        A line for each reason.
+    """
+    notes: dict[str, list[str]] = {}
+    for row in rows:
+        why = _why_skipped(row) if row.get("skipped") else row.get("detail") if is_failed(row) else None
+        if why:
+            notes.setdefault(str(why), []).append(str(row.get("name", "?")))
+    return [f"{'; '.join(names)}: {why}" for why, names in notes.items()]
+
+
+def _why_skipped(row: Mapping[str, Any]) -> str:
+    why = row["skipped"] if isinstance(row["skipped"], str) else row.get("reason") or ""
+    return why if why.startswith("skipped") else f"skipped: {why}".rstrip(": ")
+
+
+def mean_iterations(entry: Mapping[str, Any], name: str) -> str:
+    """Write a mean count on unseen instances; where an instance did not converge, say at how many iterations it ended, or why.
+
+    Args:
+        entry: Plain dict with NAME_mean, and `cap`, the iterations allowed, and `ended`, why a method ended without a solution.
+        name: Which method.
+
+    Returns:
+        "9.50", "> 10000", or the name of the reason.
+    """
+    value = entry.get(f"{name}_mean")
+    if value is None or math.isfinite(float(value)):
+        return format_number(value)
+    reason = (entry.get("ended") or {}).get(name, "maxiter")
+    if reason != "maxiter":
+        return str(reason)
+    return f"> {entry['cap']}" if entry.get("cap") else "not reached"

@@ -54,8 +54,18 @@ def is_verified(row: Row, rtol: float | None) -> bool:
     return float(row["residual"]) <= float(rtol)
 
 
+def is_own_merit(row: Row, rtol: float | None) -> bool:
+    """Whether a solve is verified and no other method took over on the way.
+
+    Args:
+        row: Plain dict of one solve.
+        rtol: Relative tolerance.
+    """
+    return is_verified(row, rtol) and row.get("switched_at") is None and row.get("reason") != "converged_fallback"
+
+
 def fastest(rows: Sequence[Row], rtol: float | None) -> Row | None:
-    """The verified solve with the fewest seconds, set-up included.
+    """The verified solve with the fewest seconds, set-up included, without another method's help.
 
     Args:
         rows: Plain dicts of the solves.
@@ -64,28 +74,34 @@ def fastest(rows: Sequence[Row], rtol: float | None) -> Row | None:
     Returns:
         The row, or None where none was verified and timed.
     """
-    timed = [row for row in rows if is_verified(row, rtol) and math.isfinite(total_seconds(row))]
+    timed = [row for row in rows if is_own_merit(row, rtol) and math.isfinite(total_seconds(row))]
     return min(timed, key=total_seconds, default=None)
 
 
-def fewest_iterations(rows: Sequence[Row], rtol: float | None) -> Row | None:
-    """The verified iterative solve with the fewest iterations; direct solvers do not iterate and are left out.
+def fewest_iterations(rows: Sequence[Row], rtol: float | None) -> list[Row]:
+    """The verified iterative solves with the fewest iterations; direct solvers do not iterate and are left out.
 
     Args:
         rows: Plain dicts of the solves.
         rtol: Relative tolerance.
 
     Returns:
-        The row, or None.
+        The row, several where they tie, or none.
     """
     counted = [
         row
         for row in rows
-        if is_verified(row, rtol)
+        if is_own_merit(row, rtol)
         and row.get("iterations")
         and not any(word in str(row.get("name", "")).lower() for word in DIRECT)
     ]
-    return min(counted, key=lambda row: row["iterations"], default=None)
+    least = min((row["iterations"] for row in counted), default=None)
+    return [row for row in counted if row["iterations"] == least]
+
+
+def names_of(rows: Sequence[Row]) -> str:
+    """The names of methods, which may hold commas, in one line."""
+    return "; ".join(str(row.get("name", "?")) for row in rows)
 
 
 def _verified(rows: Sequence[Row], rtol: float | None) -> Finding:
@@ -100,9 +116,8 @@ def _verified(rows: Sequence[Row], rtol: float | None) -> Finding:
             f"Solve: {len(ran) - len(failed)} of {len(ran)} methods reached {goal}, with the "
             f"residual recomputed; these did not: {', '.join(failed)}.",
         )
-    return Finding(
-        "green", f"Solve: all {len(ran)} methods that ran reached {goal}, with the residual recomputed."
-    )
+    who = f"all {len(ran)} methods that ran" if len(ran) > 1 else str(ran[0].get("name", "?"))
+    return Finding("green", f"Solve: {who} reached {goal}, with the residual recomputed.")
 
 
 def _winner(rows: Sequence[Row], rtol: float | None, named: str | None) -> list[Finding]:
@@ -111,8 +126,9 @@ def _winner(rows: Sequence[Row], rtol: float | None, named: str | None) -> list[
         return []
     text = f"Fastest, set-up included: {best.get('name')} with {format_number(total_seconds(best))} s."
     fewest = fewest_iterations(rows, rtol)
-    if fewest is not None:
-        text += f" Fewest iterations: {fewest.get('name')} with {format_number(fewest['iterations'])}."
+    if fewest:
+        each = " each" if len(fewest) > 1 else ""
+        text += f" Fewest iterations: {names_of(fewest)} with {format_number(fewest[0]['iterations'])}{each}."
     findings = [Finding("green", text)]
     if named and named != best.get("name"):
         findings.append(
@@ -121,32 +137,27 @@ def _winner(rows: Sequence[Row], rtol: float | None, named: str | None) -> list[
                 f"The run names {named} as winner; by the seconds in its own table it is {best.get('name')}.",
             )
         )
-    learned = [row for row in rows if is_learned(row) and not row.get("skipped")]
+    return [*findings, *_of_learned(rows, best, rtol)]
+
+
+def _of_learned(rows: Sequence[Row], best: Row, rtol: float | None) -> list[Finding]:
+    """Say how the learned methods did against the fastest one; nothing where none was asked for."""
+    wanted = [row for row in rows if is_learned(row)]
+    learned = [row for row in wanted if not row.get("skipped")]
     if not learned:
-        findings.append(Finding("amber", "No learned method took part in this comparison."))
-    elif not is_learned(best):
-        second = fastest(learned, rtol)
-        if second is None:
-            findings.append(Finding("amber", "The learned method lost: it did not reach the tolerance."))
-        else:
-            ratio = total_seconds(second) / max(total_seconds(best), 1e-12)
-            findings.append(
-                Finding(
-                    "amber",
-                    f"The learned method lost in seconds: {second.get('name')} took "
-                    f"{format_number(ratio, 2)} times as long as {best.get('name')} "
-                    "(training time not counted).",
-                )
-            )
-    else:
-        findings.append(
-            Finding(
-                "green",
-                f"The learned method won in seconds on this system: {best.get('name')} "
-                "(training time not counted).",
-            )
-        )
-    return findings
+        skipped = Finding("amber", f"No learned method took part in this comparison: {names_of(wanted)} was skipped.")
+        return [skipped] if wanted else []
+    if is_learned(best):
+        text = f"The learned method won in seconds on this system: {best.get('name')} (training time not counted)."
+        return [Finding("green", text)]
+    second = fastest(learned, rtol)
+    if second is None:
+        rescued = any(is_verified(row, rtol) for row in learned)
+        how = "it reached the tolerance only with another method's help" if rescued else "it did not reach the tolerance"
+        return [Finding("amber", f"The learned method lost: {how}.")]
+    ratio = total_seconds(second) / max(total_seconds(best), 1e-12)
+    text = f"{second.get('name')} took {format_number(ratio, 2)} times as long as {best.get('name')} (training time not counted)."
+    return [Finding("amber", f"The learned method lost in seconds: {text}")]
 
 
 def solver_results(summary: Row) -> list[Row]:

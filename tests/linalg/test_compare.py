@@ -1,11 +1,13 @@
 """A comparison is fair: same stopping rule, verified rows, and no merit borrowed from a fallback."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyamg
 import pytest
 import scipy.sparse as sp
 
-from pdeflow.linalg import Reason, linear_system
+from pdeflow.linalg import LinearSystem, Reason, linear_system
 from pdeflow.linalg.compare import Entry, compare, default_entries, fastest
 from pdeflow.models import LearnedVCycle
 
@@ -30,8 +32,8 @@ def test_every_default_method_reaches_the_tolerance_and_they_agree(darcy):
 @pytest.mark.parametrize(
     ("name", "methods"),
     [
-        ("recirc_flow", {"fgmres", "direct"}),
-        ("helmholtz_2D", {"fgmres", "direct"}),
+        ("recirc_flow", {"fgmres", "gcro_dr", "bicgstab", "direct"}),
+        ("helmholtz_2D", {"fgmres", "gcro_dr", "bicgstab", "direct"}),
         ("airfoil", {"cg", "direct"}),
     ],
 )
@@ -76,3 +78,46 @@ def test_rows_are_plain_values_and_skipped_ones_say_why():
     assert refused.seconds == float("inf")
     plain = refused.as_dict()
     assert (plain["method"], plain["reason"], plain["skipped"]) == (None, None, refused.skipped)
+
+
+def helmholtz(n=32):
+    """Five-point Laplacian on n² cells of a unit square minus half of h⁻²: symmetric, indefinite, and not known to be."""
+    laplacian = sp.csr_array(pyamg.gallery.poisson((n, n), format="csr"))
+    return LinearSystem(sp.csr_array(laplacian - 0.5 * sp.eye_array(n * n)), np.ones(n * n), symmetric=True)
+
+
+def test_once_cg_has_met_a_negative_direction_the_methods_for_indefinite_systems_run():
+    system = helmholtz()
+    rows = compare(system, also=[Entry("last", "minres")])
+    assert rows[0].solution.reason is Reason.indefinite
+    assert [row.name for row in rows[1:-1]] == [entry.name for entry in default_entries(replace(system, positive_definite=False))]
+    assert rows[-1].name == "last"
+    assert {"MINRES", "GMRES + ILU", "direct"} <= {row.name for row in rows if row.solution.converged}
+    assert all(row.solution.reason is not Reason.indefinite for row in rows[1:])
+
+
+def test_a_singular_system_is_factored_too():
+    line = sp.diags_array([np.r_[1.0, np.full(18, 2.0), 1.0], -np.ones(19), -np.ones(19)], offsets=[0, 1, -1])
+    rows = compare(linear_system(sp.kronsum(line, line).tocsr()))
+    assert "direct" in [row.name for row in rows]
+    assert all(row.solution.converged for row in rows)
+
+
+def test_every_row_has_the_time_limit(darcy):
+    rows = compare(darcy, [Entry("CG", "cg"), Entry("MINRES", "minres")], timeout=1e-9)
+    assert [row.solution.reason for row in rows] == [Reason.timeout] * 2
+
+
+def test_the_guard_of_an_entry_is_that_of_its_solve():
+    broken = sp.linalg.LinearOperator((32**2, 32**2), matvec=lambda r: np.zeros_like(r), dtype=float)
+    (guarded, trusted) = compare(
+        darcy_system(32), [Entry("a", "fgmres", broken, True), Entry("b", "fgmres", broken, True, guard="none")]
+    )
+    assert guarded.as_dict()["switched_at"] is not None
+    assert not trusted.solution.converged
+
+
+def test_the_running_method_is_named_before_it_has_ended(darcy):
+    told = []
+    compare(darcy, [Entry("CG", "cg"), Entry("direct", "direct")], watch=lambda *state: told.append(state))
+    assert told == [(0, 2, "CG runs"), (1, 2, "direct runs")]

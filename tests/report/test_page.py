@@ -170,6 +170,46 @@ def test_one_solve_without_comparison_is_reported(run, write):
     assert "One method ran" in page(run).text["solve"]
 
 
+def test_a_run_that_only_solved_shows_what_there_is_under_its_own_name(tmp_path, summaries, write):
+    single = {"method": "cg", "preconditioner": "amg", "residual": 1e-9, "reason": "converged", "detail": "converged: as it says", "iterations": 9}
+    folder = tmp_path / "runs" / "mine"
+    content = {"system": "A x = b", "n": 4, "rtol": 1e-8, "rows": [], "solution": single}
+    made = {"command": "pdeflow solve A.npz", "folder": "/home/me"}
+    write(folder, {"solve/summary.json": content, "solve/run.json": made})
+    (folder / "solve" / "config.yaml").write_text("grid: [8, 8]\n")
+    found = page(folder)
+    assert found.ids == ["verdict", "problem", "solve", "reproduce"]
+    assert "Everything checked holds" in found.text["verdict"]
+    assert "amber" not in found.text["verdict"]
+    assert not any(word in "".join(found.text.values()) for word in ("No ", "not in this run"))
+    assert found.text["solve"].count("converged") == 1
+    assert f"pdeflow solve -c {folder / 'solve' / 'config.yaml'}, in the folder /home/me" in found.text["reproduce"]
+    assert "<h1>pdeflow: mine</h1>" in (folder / "report.html").read_text()
+    stamped = tmp_path / "runs" / "darcy" / "20260101-120000-ab12"
+    write(stamped, {"solve/summary.json": content})
+    assert "<h1>pdeflow: darcy</h1>" in write_report(stamped).read_text()
+
+
+def test_methods_that_tie_share_the_headline(run, summaries, write):
+    rows = [{**row, "iterations": 9} if row["name"] == "CG + AMG" else row for row in summaries["solve/summary.json"]["rows"]]
+    write(run, {"solve/summary.json": {**summaries["solve/summary.json"], "rows": rows}})
+    found = page(run)
+    assert "Fewest iterations: CG + AMG; cycle, trained with 9 each." in found.text["verdict"]
+    assert "Winners in iterations: CG + AMG; cycle, trained (9 each)." in found.text["solve"]
+    assert found.text["solve"].count("fewest iterations") == 2
+
+
+def test_a_network_that_multigrid_rescued_has_not_won(run, summaries, write, solver_table):
+    help_ = {"reason": "converged_fallback", "switched_at": 3, "preconditioner": "amg:rs", "detail": "dcdm: stagnated", "seconds_solve": 1e-3, "iterations": 4}
+    rows = [row | help_ if row["name"] == "cycle, trained" else row for row in solver_table]
+    write(run, {"solve/summary.json": {**summaries["solve/summary.json"], "rows": rows}})
+    found = page(run)
+    assert "Winner in seconds, set-up included: CG + AMG" in found.text["solve"]
+    assert "Winner in iterations: CG + AMG (12)" in found.text["solve"]
+    assert "cycle, trained lost: it did not reach the tolerance by itself, but with cg + amg:rs from step 3." in found.text["solve"]
+    assert "cg + amg:rs from step 3 (dcdm: stagnated)" in found.text["solve"]
+
+
 def test_an_empty_run_gives_a_page_of_notes(tmp_path):
     found = page(tmp_path)
     assert not found.pictures
@@ -246,7 +286,7 @@ def test_writing_twice_gives_the_same_page_and_leaves_no_other_file(run):
 
 
 def test_samples_with_infinite_counts_are_reported(run, summaries, write):
-    grids = [{**summaries["solve/summary.json"]["unseen"]["grids"][0], "untrained_mean": float("inf")}]
+    grids = [{**summaries["solve/summary.json"]["unseen"]["grids"][0], "untrained_mean": float("inf"), "cap": 2560}]
     content = {**summaries["solve/summary.json"], "unseen": {"coefficients": "log-normal", "grids": grids}}
     write(run, {"solve/summary.json": content})
     assert json.loads((run / "solve/summary.json").read_text())["unseen"]["grids"][0][
@@ -254,7 +294,9 @@ def test_samples_with_infinite_counts_are_reported(run, summaries, write):
     ] == float("inf")
     text = page(run).text["solve"]
     assert "coefficients (log-normal)" in text
-    assert "inf" in text
+    assert "did not reach the tolerance within N iterations" in text
+    assert "> 2560" in text
+    assert "inf" not in text
 
 
 def test_a_folder_that_does_not_exist_is_refused(tmp_path):

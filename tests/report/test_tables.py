@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdeflow.report import SOLVER_HEADER, format_number, html_table, solver_rows, text_table
+from pdeflow.report import (
+    SOLVER_HEADER,
+    format_number,
+    html_table,
+    mean_iterations,
+    solver_notes,
+    solver_rows,
+    text_table,
+)
 from pdeflow.report.tables import total_seconds
 
 
@@ -83,3 +91,34 @@ def test_solver_rows_keep_set_up_apart_and_say_why_a_method_was_skipped(solver_t
 def test_a_solve_without_time_takes_forever():
     assert total_seconds({"seconds_setup": 1.0}) == math.inf
     assert total_seconds({"seconds_solve": 2.0}) == 2.0
+
+
+def test_a_reason_too_long_for_the_table_is_given_in_full_below_it(solver_table):
+    why = "needs a symmetric matrix, and this one is not; " * 4
+    rows = [*solver_table, {"name": "DirectionNet, trained", "skipped": f"skipped: {why}"}]
+    table = text_table(SOLVER_HEADER, solver_rows(rows, brief=True), None)
+    assert "…" not in table
+    assert all(row["name"] in table for row in rows)
+    assert max(map(len, table.splitlines())) < 100
+    assert solver_notes(rows)[-1] == f"DirectionNet, trained: skipped: {why}"
+
+
+def test_the_outcome_of_a_rescued_solve_names_the_rescuer_and_the_step():
+    row = {"name": "net", "method": "cg", "preconditioner": "amg:rs", "reason": "converged_fallback", "switched_at": 10, "detail": "dcdm: stagnated; then cg"}
+    assert solver_rows([row])[0][-1] == "cg + amg:rs from step 10"
+    assert solver_rows([{**row, "reason": "timeout"}])[0][-1] == "timeout, cg + amg:rs from step 10"
+    assert solver_notes([row, {**row, "reason": "timeout"}]) == ["net: dcdm: stagnated; then cg"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ({"cg_mean": 9.5}, "9.50"),
+        ({"cg_mean": math.inf, "cap": 40, "ended": {"cg": "maxiter"}}, "> 40"),
+        ({"cg_mean": math.inf, "cap": 40, "ended": {"cg": "stagnated"}}, "stagnated"),
+        ({"cg_mean": math.inf}, "not reached"),
+        ({}, "–"),
+    ],
+)
+def test_a_mean_that_is_not_finite_says_what_happened(entry, text):
+    assert mean_iterations(entry, "cg") == text

@@ -25,7 +25,7 @@ def problem(run: RunFiles) -> str:
     manifest = run.manifest()
     if manifest is None:
         solved = next(iter(run.summaries("solve").values()), {}).get("system")
-        return note(NO_DATA) + (paragraph(str(solved), "equation") if solved else "")
+        return ("" if run.only_solved else note(NO_DATA)) + (paragraph(str(solved), "equation") if solved else "")
     settings = manifest.get("problem") or {}
     grid = manifest.get("grid") or {}
     bounds = " × ".join(

@@ -18,30 +18,49 @@ def reproduce(run: RunFiles) -> str:
     Returns:
         HTML.
     """
-    parts = []
-    trained_alone = not (run.folder / "run.json").is_file() and (run.folder / "fit" / "run.json").is_file()
-    stage = "fit/" if trained_alone else ""  # pdeflow fit keeps its own record
-    made = run.json(f"{stage}run.json")
+    stages = [""] if any((run.folder / name).is_file() for name in ("run.json", "config.yaml")) else _recorded(run)
+    parts = [(heading(stage) if len(stages) > 1 else "") + _record(run, stage) for stage in stages]
+    return "".join(parts) + _hashes(run)
+
+
+def _recorded(run: RunFiles) -> list[str]:
+    """Return the stages with a record of their own, as pdeflow fit and pdeflow solve leave it; [""] where there is none."""
+    found = sorted(path.parent.name for path in run.folder.glob("*/run.json"))
+    return [stage for stage in found if stage.split(".")[0] in ("fit", "solve")] or [""]
+
+
+def _record(run: RunFiles, stage: str) -> str:
+    """Return command, versions and settings of a stage, or of the whole run where it is ""."""
+    parts, prefix = [], f"{stage}/" if stage else ""
+    made = run.json(f"{prefix}run.json")
     if made is None:
         parts.append(note("No record of how the run was made (run.json)."))
     else:
         parts.append(paragraph(f"$ {made.get('command', 'command not recorded')}", "equation"))
-        keys = ("seed", "started", "python", "machine", "device", "revision")
+        keys = ("seed", "started", "folder", "python", "machine", "device", "revision")
         parts.append(pairs({key: made.get(key) for key in keys}))
         versions = [
             (k, v if v is not None else "not installed") for k, v in (made.get("versions") or {}).items()
         ]
         parts.append(heading("Versions") + html_table(("package", "version"), versions))
-    parts.append(_hashes(run))
-    config = run.text(f"{stage}config.yaml")
+    config = run.text(f"{prefix}config.yaml")
     if config is None:
         parts.append(note("No settings were stored with the run (config.yaml)."))
     else:
-        command = "pdeflow fit -c fit/config.yaml" if trained_alone else "pdeflow run config.yaml"
-        place = "a relative path of the dataset is that of the folder in which the run was started"
-        parts.append(paragraph(f"{command}, in the run folder, makes the run again; {place}."))
-        parts.append(folded(f"{stage}config.yaml", config))
+        from_file = any(line.startswith("matrix:") for line in config.splitlines())  # a matrix is named on the command line
+        parts.append(paragraph(_recipe(run, stage, from_file, (made or {}).get("folder"))))
+        parts.append(folded(f"{prefix}config.yaml", config))
     return "".join(parts)
+
+
+def _recipe(run: RunFiles, stage: str, from_file: bool, folder: object) -> str:
+    """Say which command makes the stage again, and where."""
+    if stage.split(".")[0] == "solve":
+        command = "The command above" if from_file else f"pdeflow solve -c {run.folder.resolve() / stage / 'config.yaml'}"
+        return f"{command}, in the folder {folder or 'in which the run was started'}, solves again."
+    command = f"pdeflow fit -c {stage}/config.yaml" if stage else "pdeflow run config.yaml"
+    place = "a relative path of the dataset is that of the folder in which the run was started"
+    return f"{command}, in the run folder, makes the run again; {place}."
 
 
 def _hashes(run: RunFiles) -> str:
