@@ -18,6 +18,8 @@ from direction_cases import Case, System  # noqa: E402
 from direction_table import Measured, Table  # noqa: E402
 
 from pdeflow.linalg import operators  # noqa: E402
+from pdeflow.models import LearnedVCycle  # noqa: E402
+from tests.device_waits import Refuse  # noqa: E402
 
 CPU = torch.device("cpu")
 
@@ -83,6 +85,19 @@ def test_a_table_tells_what_was_not_run_what_was_cut_and_the_ratio_with_and_with
     assert [file.name for file in tmp_path.iterdir()] == ["table.md"]
     table.put(case, "cycle", Measured(200, 1e-2, 1.0, 2.0, "bar"))
     assert "15 iterations: no, 200, and 1 not finished." in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("kind", ["waves", "ball"])
+@pytest.mark.parametrize("dtype", [None, torch.float32, torch.bfloat16])
+def test_what_is_captured_waits_for_no_device(kind, dtype):
+    case = system(kind, 16)
+    cycle = case.jacobi if dtype is None else LearnedVCycle(dim=3).on_device(case.a[None, None], case.spacing, dtype, case.obstacles).directions
+    static = StaticCG(case.faces, case.b, cycle, look=1)
+    for multiply in (product, product_into):
+        static.product = multiply
+        with Refuse():
+            static.begin()
+            static.advance()
 
 
 @pytest.mark.slow
