@@ -6,7 +6,7 @@ fastest step is run to the end; it is the reference, its set-up (capture, compil
 out unless `--plain`. The bars, at the largest grid, are at most 15 iterations and a fifth of the reference's seconds. The table is written after every row to `--out` (or where
 `--write` says), and what `--minutes` leave no time for stands there as "not run": first the largest grid, last the paper's network, which takes one column at a time and which
 benchmarks/deep_conjugate_directions.py --train has to leave in runs/. `--tiny` does it all on a CPU in a minute (`--compile` also what is compiled: five minutes),
-`--device cpu --columns 1 --repeats 0 --minutes 90 --plain --write` the large grids in an hour (with MALLOC_MMAP_MAX_=0 and MALLOC_TRIM_THRESHOLD_=20000000000, so that the
+`--device cpu --columns 1 --repeats 0 --minutes 90 --write` the large grids in half an hour (with MALLOC_MMAP_MAX_=0 and MALLOC_TRIM_THRESHOLD_=20000000000, so that the
 memory of large vectors is not given back after every operation).
 """
 
@@ -109,9 +109,10 @@ def name(inside: str, dtype: torch.dtype, form: str) -> str:
 
 
 def clock(device: torch.device) -> float:
-    """Seconds, after all that was launched."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    """Seconds, after all that was launched; on a CPU those of its threads, which other work does not change."""
+    if device.type != "cuda":
+        return time.process_time()
+    torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
@@ -219,7 +220,7 @@ def main() -> None:
     top = [
         "# Deep conjugate directions in space", "",
         f"On {machine}; torch {torch.__version__}. The cycle was trained on 16³ and 32³ in {options.steps} steps, {seconds:.0f} s on a CPU. Relative residual {RTOL:.0e}, recomputed "
-        f"in float64; the last column is the worst. Seconds of the {runs}; set-up is the hierarchy, what `dcdm` checks of A, capture and compilation. The reference is the fastest "
+        f"in float64; the last column is the worst. {'Seconds' if gpu else 'Processor seconds'} of the {runs}; set-up is the hierarchy, what `dcdm` checks of A, capture and compilation. The reference is the fastest "
         "conjugate gradients of the same case, without its set-up. A > says that the clock ended a run. Written by "
         f"`{memory}python benchmarks/gpu/deep_conjugate_directions.py {' '.join(sys.argv[1:])}`.",
     ]  # fmt: skip
