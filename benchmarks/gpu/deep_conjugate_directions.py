@@ -45,12 +45,12 @@ Found = tuple[int, float]
 
 
 def train(steps: int) -> tuple[LearnedVCycle, float]:
-    """Train the cycle on 16³ and 32³, on the CPU; returns it and its seconds."""
+    """Train the cycle on 16³ and 32³, on the CPU; returns it and its processor seconds."""
     torch.manual_seed(0)
     task = DirectionLearning(LearnedVCycle(dim=3), Waves(), grids=((16,) * 3, (32,) * 3), batch_size=4, steps_per_epoch=steps, instances=1)
-    start = time.perf_counter()
+    start = time.process_time()
     Trainer(max_steps=steps, accelerator="cpu", devices=1, **QUIET).fit(task)
-    return task.network, time.perf_counter() - start
+    return task.network, time.process_time() - start
 
 
 def learned(system: System, directions: Map, window: int, until: float) -> Found:
@@ -219,7 +219,7 @@ def main() -> None:
     runs = f"fastest of {options.repeats} runs after one that warms up (conjugate gradients: only run)" if options.repeats else "only run"
     top = [
         "# Deep conjugate directions in space", "",
-        f"On {machine}; torch {torch.__version__}. The cycle was trained on 16³ and 32³ in {options.steps} steps, {seconds:.0f} s on a CPU. Relative residual {RTOL:.0e}, recomputed "
+        f"On {machine}; torch {torch.__version__}. The cycle was trained on 16³ and 32³ in {options.steps} steps, {seconds:.0f} processor seconds. Relative residual {RTOL:.0e}, recomputed "
         f"in float64; the last column is the worst. {'Seconds' if gpu else 'Processor seconds'} of the {runs}; set-up is the hierarchy, what `dcdm` checks of A, capture and compilation. The reference is the fastest "
         "conjugate gradients of the same case, without its set-up. A > says that the clock ended a run. Written by "
         f"`{memory}python benchmarks/gpu/deep_conjugate_directions.py {' '.join(sys.argv[1:])}`.",
