@@ -1,5 +1,6 @@
 """What benchmarks/gpu/deep_conjugate_directions.py measures on a GPU is right on a CPU: the iterates, the products, the table that a cut leaves."""
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +14,13 @@ from scipy.sparse.linalg import cg as scipy_cg
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks" / "gpu"
 sys.path.insert(0, str(FOLDER))
+import deep_conjugate_directions as benchmark  # noqa: E402
 from captured_cg import StaticCG, cg_step, product, product_into  # noqa: E402
 from direction_cases import Case, System  # noqa: E402
 from direction_table import Measured, Table  # noqa: E402
 
 from pdeflow.linalg import operators  # noqa: E402
-from pdeflow.models import LearnedVCycle  # noqa: E402
+from pdeflow.models import DirectionNet, LearnedVCycle  # noqa: E402
 from tests.device_waits import Refuse  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -98,6 +100,22 @@ def test_what_is_captured_waits_for_no_device(kind, dtype):
         with Refuse():
             static.begin()
             static.advance()
+
+
+def test_the_papers_network_takes_one_column_at_a_time_and_the_clock_ends_it(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    network = DirectionNet(3)
+    torch.save({"weights": network.state_dict()}, tmp_path / "weights.pt")
+    monkeypatch.setattr(benchmark, "PAPER", tmp_path / "weights.pt")
+    asked = []
+    monkeypatch.setattr(DirectionNet, "forward", lambda self, r: asked.append(tuple(r.shape)) or r)  # conjugate gradients
+    case = system("1", 8, 3)
+    solve = benchmark.with_paper(CPU)(case)
+    iterations, residual = solve(math.inf)
+    assert residual <= 1e-6
+    assert set(asked) == {(1, 1, 8, 8, 8)}
+    assert len(asked) >= 3 * iterations
+    assert solve(0.0)[0] == 0
 
 
 @pytest.mark.slow
