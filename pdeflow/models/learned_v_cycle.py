@@ -15,17 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pdeflow.linalg import operators
 from pdeflow.linalg.obstacles import Obstacles
 from pdeflow.models.v_cycle_levels import (
     COARSEST_CELLS,
     Level,
+    Weights,
+    apply_cycle,
     fold,
     linear_interpolation,
-    prolong,
-    restrict,
     setup_levels,
-    smooth,
 )
 from pdeflow.models.v_cycle_preconditioner import TensorVCycle
 from pdeflow.models.v_cycle_steps import VCyclePreconditioner, smoother_range
@@ -124,17 +122,10 @@ class LearnedVCycle(nn.Module):
         Returns:
             Corrections, shape (batch, 1, *grid).
         """
-        level = levels[0]
-        if level.inverse is not None:
-            return (level.inverse @ r.flatten(2).mT).mT.reshape(r.shape)
-        smoother, transfer = self.stencils(r.dtype)
-        x = smooth(r, level.diagonal, smoother)
-        coarse = self.cycle(restrict(level.inside(r - operators.apply(x, level.faces)), transfer, level.insulated), levels[1:])
-        x = x + self.correction.to(r.dtype) * level.inside(prolong(coarse, transfer, level.insulated))
-        return x + smooth(r - operators.apply(x, level.faces), level.diagonal, smoother)
+        return apply_cycle(r, levels, self.weights(r.dtype))
 
-    def stencils(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Smoother K and transfer T as stencils of 3^dim entries, even in each axis.
+    def weights(self, dtype: torch.dtype) -> Weights:
+        """Smoother K and transfer T as stencils of 3^dim entries, even in each axis, and the factor of the coarse correction.
 
         K is a product of one stencil per axis because a free corner learns that product to 1 % and costs two more
         array operations per sweep.
@@ -142,7 +133,7 @@ class LearnedVCycle(nn.Module):
         smoother, *factors = self.smoother.to(dtype).unbind()
         for x in factors:
             smoother = smoother.unsqueeze(-1) * torch.stack((x, torch.ones_like(x), x))
-        return smoother, self.transfer.to(dtype)[self.fold]
+        return Weights(smoother, self.transfer.to(dtype)[self.fold], self.correction.to(dtype))
 
     def setup(self, system: Any, dtype: torch.dtype = torch.float32) -> VCyclePreconditioner | TensorVCycle:
         """Build the preconditioner M ≈ A⁻¹ of one linear system (protocol of pdeflow.linalg).
@@ -193,5 +184,5 @@ class LearnedVCycle(nn.Module):
         """
         device = self.smoother.device
         levels = [level.to(device, dtype) for level in setup_levels(coefficient, spacing, self.coarsest, obstacles)]
-        smoother = self.stencils(dtype)[0].detach()
-        return TensorVCycle(self.cycle, levels, smoother, smoother_range(self.smoother.tolist()), self.correction.item())
+        weights = Weights(*(part.detach() for part in self.weights(dtype)))
+        return TensorVCycle(levels, weights, smoother_range(self.smoother.tolist()))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import log2, prod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -159,6 +160,41 @@ def _level(faces: operators.Faces, obstacles: Obstacles | None) -> Level:
     return Level(faces, torch.where(active, diagonal, torch.inf), None, active.to(diagonal.dtype), obstacles.insulated)
 
 
+class Weights(NamedTuple):
+    """What a cycle has learned, ready for use.
+
+    Attributes:
+        smoother: K as a stencil, shape (3,) * d.
+        transfer: T as a stencil, same shape.
+        correction: Factor of the coarse correction, 0-d.
+    """
+
+    smoother: Tensor
+    transfer: Tensor
+    correction: Tensor
+
+
+def apply_cycle(r: Tensor, levels: Sequence[Level], weights: Weights) -> Tensor:
+    """Apply one V(1,1) cycle; nothing in it waits for the device, so it can be captured as a CUDA graph.
+
+    Args:
+        r: Residuals in integrated form, shape (batch, 1, *grid).
+        levels: Hierarchy from this level down.
+        weights: Stencils and factor in the type of r.
+
+    Returns:
+        Corrections, shape (batch, 1, *grid).
+    """
+    level = levels[0]
+    if level.inverse is not None:
+        return (level.inverse @ r.flatten(2).mT).mT.reshape(r.shape)
+    x = smooth(r, level.diagonal, weights.smoother)
+    rest = restrict(level.inside(r - operators.apply(x, level.faces)), weights.transfer, level.insulated)
+    coarse = prolong(apply_cycle(rest, levels[1:], weights), weights.transfer, level.insulated)
+    x = x + weights.correction * level.inside(coarse)
+    return x + smooth(r - operators.apply(x, level.faces), level.diagonal, weights.smoother)
+
+
 def fold(dim: int) -> Tensor:
     """Where each of the 3^dim entries of an even stencil is found among its 2^dim numbers: bit k says "off centre along axis k"."""
     places = [sum((offset != 1) << k for k, offset in enumerate(entry)) for entry in product(range(3), repeat=dim)]
@@ -173,9 +209,10 @@ def linear_interpolation(dim: int) -> Tensor:
 def even_convolution(u: Tensor, stencil: Tensor) -> Tensor:
     """Apply an even stencil to a padded u, shape (batch, 1, *(side + 2)); returns (batch, 1, *grid).
 
-    In space neighbours are added axis by axis: a convolution of one channel takes ten times as long in float64.
+    Neighbours are added axis by axis, except in the plane on a CPU: in space a convolution of one channel takes ten times as long in
+    float64, and on a GPU it would round float32 to TF32, which has 10 bits, so that the cycle were no longer symmetric.
     """
-    if stencil.ndim == 2:
+    if stencil.ndim == 2 and u.device.type == "cpu":
         return functional.conv2d(u, stencil[None, None])
     return _neighbours(u, stencil[(slice(1, None),) * stencil.ndim])
 

@@ -5,7 +5,7 @@ In the plane, for one right-hand side on a CPU, pdeflow.models.v_cycle_steps doe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pdeflow.linalg import operators
-from pdeflow.models.v_cycle_levels import Level, smooth
+from pdeflow.models.v_cycle_levels import Level, Weights, apply_cycle, smooth
 
 SAFE = 1.6
 """Estimate of the largest eigenvalue of SA below which 2 is taken to be a bound: power iterations come from below."""
@@ -23,11 +23,9 @@ class TensorVCycle:
     """M @ r for one learned V-cycle and one coefficient; also a map of batches, `directions`.
 
     Args:
-        cycle: The cycle, (residuals (batch, 1, *grid), levels) to corrections.
         levels: Hierarchy of a single coefficient, from setup_levels, in the device and precision of the work.
-        smoother: K as a stencil.
-        smoother_range: Bounds of its eigenvalues.
-        correction: Factor of the coarse correction.
+        weights: Stencils and factor of the cycle, likewise.
+        smoother_range: Bounds of the eigenvalues of K.
 
     Attributes:
         linear: True.
@@ -39,15 +37,13 @@ class TensorVCycle:
     symmetric = True
     name = "learned_v_cycle"
 
-    def __init__(
-        self, cycle: Callable[[Tensor, Sequence[Level]], Tensor], levels: Sequence[Level], smoother: Tensor,
-        smoother_range: tuple[float, float], correction: float,
-    ) -> None:  # fmt: skip
-        self._cycle, self._levels, self._smoother = cycle, levels, smoother
-        self._range, self._correction = smoother_range, correction
+    def __init__(self, levels: Sequence[Level], weights: Weights, smoother_range: tuple[float, float]) -> None:
+        self._levels, self._weights, self._range = levels, weights, smoother_range
         self.grid_shape = tuple(levels[0].diagonal.shape[2:])
         n = int(np.prod(self.grid_shape))
         self.shape, self.dtype = (n, n), np.dtype(np.float64)
+        self._inside = None if levels[0].active is None else levels[0].active > 0
+        self._mean = None if self._inside is None else levels[0].diagonal[0, 0, self._inside].double().mean()
 
     @cached_property
     def positive(self) -> bool | None:
@@ -56,7 +52,7 @@ class TensorVCycle:
         Those of D^(-1/2) A D^(-1/2) are at most 2 (Gershgorin), so K < 1 is a proof; else power iterations must stay under 1.6.
         """
         low, high = self._range
-        if low <= 0 or self._correction < 0:
+        if low <= 0 or float(self._weights.correction) < 0:
             return None
         if high < 1:
             return True
@@ -67,21 +63,20 @@ class TensorVCycle:
         x = torch.randn(level.diagonal.shape, generator=torch.Generator().manual_seed(0)).to(level.diagonal)
         for _ in range(iterations):
             x = x / x.norm()
-            x = smooth(operators.apply(x, level.faces), level.diagonal, self._smoother)
+            x = smooth(operators.apply(x, level.faces), level.diagonal, self._weights.smoother)
         return float(x.norm())
 
     @torch.no_grad()
     def directions(self, r: Tensor) -> Tensor:
-        """Return corrections for residuals (R, *grid) of length about one, in their type; the network of `dcdm`.
+        """Return corrections for residuals (R, *grid) of length about one, in their type; the network of `dcdm`, which waits for no device.
 
         In obstacles, where the system is diagonal, they are the residuals over the mean diagonal.
         """
-        level = self._levels[0]
-        e = self._cycle(r.to(level.diagonal.device, level.diagonal.dtype)[:, None], self._levels)[:, 0].to(r)
-        if level.active is None:
+        work = self._levels[0].diagonal
+        e = apply_cycle(r.to(work.device, work.dtype)[:, None], self._levels, self._weights)[:, 0].to(r)
+        if self._inside is None or self._mean is None:
             return e
-        inside = level.active.to(r) > 0
-        return torch.where(inside, e, r / level.diagonal[0, 0].to(r)[inside].mean())
+        return torch.where(self._inside.to(r.device), e, r / self._mean.to(r))
 
     def __matmul__(self, r: np.ndarray) -> np.ndarray:
         """Apply the cycle to a flat vector r, shape (n,); returns float64, shape (n,)."""

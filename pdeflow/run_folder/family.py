@@ -18,13 +18,17 @@ from pdeflow.problems import Problem
 
 SAME = 1e-6
 """Relative difference below which two matrices, or two ratios of cell widths, count as the same."""
+DRAWS, TAIL = 16, 1.5
+"""Draws of the training's problem whose largest contrast stands for all, and the power of it to which others may reach: random fields have tails."""
 
 
 def check_family(network: Any, problem: Problem | None, system: Any) -> None:
     """Refuse a system that the network was not trained for.
 
     The matrix must be a multiple of that of -∇·(a∇u) with u = 0 on the walls of a box. A network that does not read a
-    needs more: cells of the proportions it was trained on, and a constant a if it saw no other.
+    needs more: cells of the proportions it was trained on, and an a that varies no more than those it was trained on. It serves one that
+    varies less: trained on two phases of contrast 4 it takes 8 iterations for Poisson's equation, trained on that 7; and 40 to 160 where
+    the contrast is 25 to 260, nearly as many as conjugate gradients.
 
     Args:
         network: Trained network, with `dim` and maybe `reads_coefficient`.
@@ -60,19 +64,26 @@ def check_family(network: Any, problem: Problem | None, system: Any) -> None:
         network.check_grid(grid.shape, grid.spacing())
     except ValueError as error:
         raise UsageError(f"{name} does not fit the grid {grid.shape}: {error}") from error
-    seen: Any = problem.system(problem.sample(seeds.generator(0, seeds.SOLVE, 0)), problem.grid((16,) * network.dim))
-    trained, here = (np.divide(g.spacing(), g.spacing()[0]) for g in (seen.grid, grid))
+    seen: list[Any] = [
+        problem.system(problem.sample(seeds.generator(0, seeds.SOLVE, index)), problem.grid((16,) * network.dim)) for index in range(DRAWS)
+    ]
+    trained, here = (np.divide(g.spacing(), g.spacing()[0]) for g in (seen[0].grid, grid))
     if np.abs(trained / here - 1).max() > SAME:
         raise UsageError(
             f"{name} was trained on cells of proportions {_ratio(trained)}, these are {_ratio(here)}; take a grid of the same proportions, "
             "or LearnedVCycle, which reads them"
         )
-    contrast = [float(np.max(s.coefficient) / np.min(s.coefficient)) for s in (seen, system)]
-    if contrast[0] <= 1 + SAME < contrast[1]:
+    known, contrast = max(_contrast(one) for one in seen), _contrast(system)
+    if contrast > known**TAIL * (1 + SAME):
+        trained_on = "is constant" if known <= 1 + SAME else f"varies by a factor of about {known:.3g}"
         raise UsageError(
-            f"{name} was trained on {type(problem).__name__}, whose coefficient is constant, and does not read the one given here, which "
-            f"varies by a factor of {contrast[1]:.3g}; train it on this problem, or use LearnedVCycle or --preconditioner amg"
+            f"{name} was trained on {type(problem).__name__}, whose coefficient {trained_on}, and does not read the one given here, which "
+            f"varies by a factor of {contrast:.3g}; train it on this problem, or use LearnedVCycle or --preconditioner amg"
         )
+
+
+def _contrast(system: Any) -> float:
+    return float(np.max(system.coefficient) / np.min(system.coefficient))
 
 
 def _is_other_operator(system: Any) -> bool:

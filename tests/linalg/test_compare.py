@@ -109,7 +109,7 @@ def test_every_row_has_the_time_limit(darcy):
 
 
 def test_the_guard_of_an_entry_is_that_of_its_solve():
-    broken = sp.linalg.LinearOperator((32**2, 32**2), matvec=lambda r: np.zeros_like(r), dtype=float)
+    broken = sp.linalg.LinearOperator((32**2, 32**2), matvec=lambda r: np.full_like(r, np.nan), dtype=float)
     (guarded, trusted) = compare(
         darcy_system(32), [Entry("a", "fgmres", broken, True), Entry("b", "fgmres", broken, True, guard="none")]
     )

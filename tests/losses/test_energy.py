@@ -55,6 +55,18 @@ def test_energy_loss_is_what_an_exact_line_search_leaves(pairs):
     torch.testing.assert_close(log_energy_loss(f, Af, b, x), torch.log(left + 1e-6), rtol=1e-10, atol=0)
 
 
+def test_gradients_of_the_residual_loss_flow_through_the_length_of_the_step(pairs):
+    """With A f a function of f, against central differences; a step that does not follow f would leave a part of the gradient out."""
+    A, f, _, b = pairs
+    b, f = b / b.norm(dim=1, keepdim=True), f.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda v: residual_loss(v, multiply(A, v), b), (f,), atol=1e-7, rtol=1e-5)
+    (gradient,) = torch.autograd.grad(residual_loss(f, multiply(A, f), b).sum(), f)
+    assert (gradient * f).sum(1).abs().max() <= 1e-10 * gradient.norm() * f.norm()  # the loss is blind to the length of f: Euler's identity
+    (other,) = torch.autograd.grad(minimal_residual_loss(f, multiply(A, f), b).sum(), f)
+    assert torch.autograd.gradcheck(lambda v: minimal_residual_loss(v, multiply(A, v), b), (f,), atol=1e-7, rtol=1e-5)
+    assert (other - gradient).norm() > 1e-3 * gradient.norm()  # another step, another gradient
+
+
 def test_minimal_residual_loss_is_the_smallest_residual_along_a_direction(pairs):
     """Whatever A is: no other length of f leaves less."""
     A, f, _, b = pairs
