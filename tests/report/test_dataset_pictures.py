@@ -79,11 +79,11 @@ def test_a_mesh_and_its_arrays_give_the_same_picture(tmp_path):
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_the_race_ranks_who_ran_to_the_end_before_who_was_left_behind(tmp_path):
-    path = plot_race(tmp_path / "race.png", {"b": 2e-3, "a": 1e-3}, {"d": 9e-4, "c": 5e-4})
+def test_the_race_shows_the_winner_first_and_the_others_by_their_times(tmp_path):
+    path = plot_race(tmp_path / "race.png", {"b": 2e-3, "a": 1e-3}, {"d": 3e-3, "c": 15e-4, "e": 9e-4})
     rows = list(csv.DictReader(path.with_suffix(".csv").open()))
-    assert [row["solver"] for row in rows] == ["a", "b", "c", "d"]
-    assert [row["ran to the end"] for row in rows] == ["yes", "yes", "no", "no"]
+    assert [row["solver"] for row in rows] == ["a", "e", "c", "b", "d"]
+    assert [row["ran to the end"] for row in rows] == ["yes", "no", "no", "yes", "no"]
     assert complete(path)
     with pytest.raises(ValueError, match="at least one solver"):
         plot_race(tmp_path / "none.png", {})
