@@ -20,7 +20,7 @@ from pdeflow.report.canvas import (
     scale_ticks,
     show_field,
 )
-from pdeflow.report.colours import input_scale, limits, symmetric_limits
+from pdeflow.report.colours import as_norm, input_scale, limits, symmetric_limits
 from pdeflow.report.ranked_errors import error_label, error_rows, ranked_samples
 
 MOST_INPUTS = 4
@@ -69,8 +69,8 @@ def plot_samples(
     count = min(count, len(rows[0]))
     figure = new_figure(2.0 * count + 1.0, 4.6)
     grid = figure.subplots(2, count, squeeze=False)
-    for line, fields, name, scale in zip(grid, rows, names, (input_scale, limits), strict=True):
-        span = scale(fields[:count])
+    spans = input_scale(rows[0][:count]), as_norm(limits(rows[1][:count]))
+    for line, fields, name, span in zip(grid, rows, names, spans, strict=True):
         for index, axes in enumerate(line):
             image = show_field(axes, fields[index], span, extent=extent, bar=False)
             axes.set_title(f"{name}, sample {index}", fontsize=10)
@@ -269,10 +269,9 @@ def plot_solution(
     if any(field.ndim != 2 for field in pair):
         raise ValueError(f"a, x: expected two fields (nx, ny), found {np.shape(a)}, {np.shape(x)}.")
     figure = new_figure(8.0, 3.5)
-    for axes, field, name, title, scale in zip(
-        figure.subplots(1, 2), pair, names, ("input", "solution"), (input_scale, limits), strict=True
-    ):
-        show_field(axes, field, scale(field), extent=extent, unit=unit)
+    spans = input_scale(pair[0]), as_norm(limits(pair[1]))
+    for axes, field, name, title, span in zip(figure.subplots(1, 2), pair, names, ("input", "solution"), spans, strict=True):
+        show_field(axes, field, span, extent=extent, unit=unit)
         axes.set_title(f"{title} {name}", fontsize=10)
     rows = [(n, float(f.min()), float(f.mean()), float(f.max())) for n, f in zip(names, pair, strict=True)]
     save_numbers(path, ("field", "min", "mean", "max"), rows)

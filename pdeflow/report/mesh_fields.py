@@ -180,7 +180,7 @@ def panels_for(points: np.ndarray, count: int, bars: bool = False) -> list[Axes]
         columns * (width + beside) + (0.0 if bars else last[0]),
         rows * (height + below) + (0.0 if bars else last[1]),
     )
-    figure.get_layout_engine().set(w_pad=0.08)  # type: ignore[union-attr]
+    figure.get_layout_engine().set(w_pad=0.08)  # type: ignore[union-attr, call-arg]
     axes = list(figure.subplots(rows, columns, squeeze=False).ravel())
     for spare in axes[count:]:
         spare.set_axis_off()

@@ -11,7 +11,7 @@ from pdeflow.geometry import Grid, Mesh
 from pdeflow.problems import Instance, Problem
 from pdeflow.problems.instance import Layout, points_of
 from pdeflow.report.canvas import save_figure, save_numbers, show_field
-from pdeflow.report.colours import input_scale, limits
+from pdeflow.report.colours import as_norm, input_scale, limits
 from pdeflow.report.mesh_fields import panels_for
 from pdeflow.report.mesh_panels import show_grid_field, show_mesh_field
 from pdeflow.report.obstacles import mask_solids
@@ -39,7 +39,7 @@ def plot_instance(path: str | Path, problem: Problem, instance: Instance, layout
         inputs = {name: mask_solids(v, solid) for name, v in inputs.items() if solid is None or not np.array_equal(v, ~solid)}
         outputs = {name: mask_solids(values, solid) for name, values in outputs.items()}
     panels = {f"input {name}": (v, input_scale(v)) for name, v in inputs.items()}
-    panels |= {f"solution {name}": (v, limits(v)) for name, v in outputs.items()}
+    panels |= {f"solution {name}": (v, as_norm(limits(v))) for name, v in outputs.items()}
     around = np.array(layout.bounds, dtype=float).T if isinstance(layout, Grid) else points_of(layout).numpy()
     axes = panels_for(around, len(panels), bars=True)
     if any(np.ma.is_masked(values) for values, _ in panels.values()):
