@@ -137,7 +137,7 @@ def label_colours(bar: Colorbar, label: str) -> None:
     norm, factor = bar.norm, ""
     if isinstance(norm, PhaseScale):
         ends = np.asarray(norm.boundaries)
-        bar.set_ticks(list((ends[1:] + ends[:-1]) / 2), labels=[number(value) for value in norm.values])
+        bar.set_ticks(list((ends[1:] + ends[:-1]) / 2), labels=[number(value, 4) for value in norm.values])
         bar.minorticks_off()
     elif isinstance(norm, AsinhNorm):
         values = [0.0 if abs(value) < 1e-9 else float(value) for value in norm.inverse(np.linspace(0, 1, 5))]

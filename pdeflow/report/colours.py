@@ -20,12 +20,12 @@ class PhaseScale(BoundaryNorm):
     """One colour for each value of a piecewise constant field.
 
     Args:
-        values: The values, rising, at least two.
+        values: The values, rising, at least one.
     """
 
     def __init__(self, values: np.ndarray) -> None:
         middles = (values[1:] + values[:-1]) / 2
-        ends = 2 * values[0] - middles[0], 2 * values[-1] - middles[-1]
+        ends = (2 * values[0] - middles[0], 2 * values[-1] - middles[-1]) if len(values) > 1 else limits(values)
         super().__init__([ends[0], *middles, ends[1]], 256)
         self.values = values
 
@@ -81,12 +81,12 @@ def input_scale(*fields: np.ndarray) -> Normalize:
         *fields: Arrays of any shape.
 
     Returns:
-        A `PhaseScale` for two to five different values, a logarithmic scale for positive values that span two to ten powers of ten,
+        A `PhaseScale` for one to five different values, a logarithmic scale for positive values that span two to ten powers of ten,
         one that compresses rare extremes of both signs, a linear one otherwise.
     """
     values = _finite(*fields)
     phases = np.unique(values) if len(np.unique(values[:1000])) <= MOST_PHASES else values
-    if 2 <= len(phases) <= MOST_PHASES:
+    if 1 <= len(phases) <= MOST_PHASES:
         return PhaseScale(phases)
     low, high = limits(*fields)
     if values.size and low > 0 and DECADES[0] < np.log10(high / low) < DECADES[1]:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from pdeflow.report.canvas import LINE_COLOURS, label_axes, line_style, new_figure, save_figure, save_numbers
 
 SHOWN = 8
 """Solvers of a race that are drawn: the fastest ones."""
-BINS, MOST_ROOM = 24, 1.0
+BINS, LEAST_DECADES = 24, 2.0
 """Bars of the histogram of residuals, and the powers of ten that it spans at least."""
 
 
@@ -65,10 +65,11 @@ def _residuals(axes: Axes, residuals: np.ndarray, rtol: float | None, verdict: s
     """Histogram over a logarithmic axis; exact zeros are drawn at rounding, and a tolerance far above is named, not drawn."""
     powers = np.log10(np.maximum(residuals, 1e-17))
     low, high = float(powers.min()), float(powers.max())
-    room = max(MOST_ROOM - (high - low), 0.0) / 2
+    room = max(LEAST_DECADES - (high - low), 0.0) / 2
     counts, edges = np.histogram(powers, bins=BINS, range=(low - room, high + room))
     axes.stairs(counts, 10.0**edges, fill=True, color=LINE_COLOURS[0], alpha=0.85)
     axes.set_xscale("log")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     label_axes(axes, verdict, "dimensionless", "samples", legend=False)
     if rtol is None:

@@ -25,7 +25,7 @@ def test_every_phase_has_a_colour_of_its_own(values):
 def test_a_positive_field_over_decades_is_coloured_by_its_logarithm_and_a_pulse_is_not():
     x = np.linspace(0, 1, 100)
     assert isinstance(input_scale(10 ** (4 * x)), LogNorm)
-    for field in (1 + x, 10 ** (1.5 * x), np.exp(-400 * x**2), x - 0.5, np.full(100, 2.0), np.full(100, np.nan)):
+    for field in (1 + x, 10 ** (1.5 * x), np.exp(-400 * x**2), x - 0.5, np.full(100, np.nan)):
         assert type(input_scale(field)) is Normalize
         assert (input_scale(field).vmin, input_scale(field).vmax) == limits(field)
 
@@ -37,6 +37,14 @@ def test_rare_extremes_of_both_signs_leave_colours_for_the_rest():
     assert isinstance(scale, AsinhNorm)
     assert (scale.vmin, scale.vmax) == (-40.0, 60.0)
     assert float(scale(1.0) - scale(-1.0)) > 5 * 2 / 100  # of a linear scale's share
+
+
+@pytest.mark.parametrize("value", [0.0, -2.5])
+def test_a_constant_field_is_one_phase_with_its_value_at_the_bar(value):
+    axes, field = new_figure(2, 2).subplots(), np.full((3, 3), value)
+    add_colour_bar(axes, show_field(axes, field, input_scale(field), bar=False), "c")
+    assert [label.get_text() for label in axes.child_axes[0].get_yticklabels()] == [number(value)]
+    assert np.isfinite(input_scale(field)(field)).all()
 
 
 def test_masked_cells_do_not_count_as_a_phase():
