@@ -1,6 +1,6 @@
 """Your own PDE in 30 lines: write it once, verify it by a solution of your choice, and solve it.
 
--∇·(a∇u) + c u = 1 with a log-normal and c a random number. In a module of your own, the class path
+-∇·(a∇u) + c u = 1 with a log-normal and c a random number, both of which a network sees. In a module of your own, the class path
 `my_module.Screened` works in every settings file: `pdeflow generate`, `fit` and `solve` need nothing else.
 """
 
@@ -12,7 +12,7 @@ import torch
 
 import pdeflow
 from pdeflow import seeds
-from pdeflow.problems import Elliptic, Instance, Manufactured
+from pdeflow.problems import Elliptic, Function, Instance, Manufactured
 from pdeflow.random_fields import gaussian_random_field
 from pdeflow.report import plot_solution
 
@@ -22,17 +22,19 @@ class Screened(Elliptic):
     """-∇·(a∇u) + c u = 1 on (0,1)², u = 0 on the boundary; a log-normal, c uniform in [0, screening]."""
 
     screening: float = 50.0
+    inputs: ClassVar[tuple[str, ...]] = ("a", "c")
     equation: ClassVar[str] = "-div(a grad u) + c u = 1 on (0,1)^2, u = 0 on the boundary"
 
     def sample(self, generator):
         """Draw a and c."""
         g = gaussian_random_field(self.domain, alpha=3.0, tau=3.0, generator=generator, modes=8)
         c = self.screening * float(torch.rand((), generator=generator))
-        return Instance({"a": replace(g, transform=torch.exp)}, {"c": c})
+        constant = Function(lambda x: torch.full_like(x[:, 0], c))
+        return Instance({"a": replace(g, transform=torch.exp), "c": constant})
 
     def reaction(self, instance, at):
         """Return c."""
-        return torch.tensor(instance.scalars["c"])
+        return at("c")
 
     def source(self, instance, at):
         """Return f = 1."""

@@ -61,7 +61,7 @@ def evaluate(run: str | Path, data: str | None = None, split: str = "test", trus
     """
     from pdeflow.data import PDEDataset
     from pdeflow.run_folder import load, write_json
-    from pdeflow.tasks.accuracy import accuracy
+    from pdeflow.tasks.accuracy import accuracy, no_estimate
 
     trained = load(run, kind="operator", trust=trust)
     root = Path(data) if data else training_data(trained.stage, "--data")
@@ -76,12 +76,13 @@ def evaluate(run: str | Path, data: str | None = None, split: str = "test", trus
         raise DataError(f"{root} does not fit the network of {trained.stage}: {error}") from error
     seconds = (time.perf_counter() - start) / max(len(a), 1)
     exact = exact_fields(dataset)
-    values = accuracy(dataset.problem, dataset.grid, *exact, prediction)
+    values = accuracy(dataset.problem, dataset.grid, *exact, prediction, dataset.scalars)
     summary = {
         "stage": trained.stage.name, "data": str(root), "split": split, "count": len(a),
         "metrics": {name: statistics(values[name]) for name in METRICS if name in values},
         **errors_by_frame(prediction, exact[1], dataset.times),
-        "effectivity": effectivity(values.get("effectivity")), "seconds_per_sample": seconds,
+        "effectivity": effectivity(values.get("effectivity")),
+        "no_estimate": no_estimate(dataset.problem, dataset.grid, exact[0], dataset.scalars) or None, "seconds_per_sample": seconds,
     }  # fmt: skip
     own = data is None and split == "test"
     folder = trained.stage.parent / ("evaluate" if own else f"evaluate.{root.resolve().name}.{split}")
@@ -190,7 +191,8 @@ def draw(
         pictures.append(plot_spectrum(figures / "spectrum.png", u.numpy(), prediction.numpy()))
     if "effectivity" in values:
         worst, path = int(np.argmax(values["rel_l2"])), figures / "error_estimate.png"
-        _, estimate = trained.predict(a[worst : worst + 1], error=True)
+        numbers = {name: column[worst : worst + 1] for name, column in dataset.scalars.items()}
+        _, estimate = trained.predict(a[worst : worst + 1], error=True, scalars=numbers)
         estimated = mask_solids(estimate[0, 0].numpy(), None if solid is None else solid[worst])
         error, ratio = (guess - target)[worst], values["effectivity"][worst]
         pictures.append(plot_error_estimate_fields(path, error, middle_slice(estimated, grid), ratio, extent, title=title))
@@ -237,7 +239,7 @@ def lines(summary: dict[str, Any]) -> str:
     text += frame_line(summary.get("times", ()), summary.get("rel_l2_by_frame", ()))
     found = summary["effectivity"]
     if found is None:
-        return text + "\n  no error estimate: it needs data of a linear, symmetric positive definite problem of this package"
+        return text + f"\n  no error estimate: {summary['no_estimate']}"
     return text + (
         f"\n  estimated / true algebraic error {found['min']:.2f} … {found['max']:.2f}; "
         f"{100 * found['within_0.9_1.1']:.0f} % of the samples in 0.9 … 1.1"

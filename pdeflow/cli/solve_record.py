@@ -80,18 +80,15 @@ def draw_run(settings: Any, system: Any, title: str, solution: Any, rows: list[t
     Returns:
         The pictures.
     """
-    from pdeflow.report import plot_solution, plot_solver_times
+    from pdeflow.report import plot_solver_times
 
     figures, pictures = Path(settings.run) / "figures", []
     if rows:
         size = float(np.linalg.norm(system.b)) or 1.0
         pictures += draw_residuals(figures / "residuals.png", rows, size, settings.rtol, title)
         pictures.append(plot_solver_times(figures / "solver_times.png", [row for row, _ in rows], title))
-    if system.grid is not None and system.grid.ndim == 2:
-        name, values, u = shown_fields(settings, system, solution.x)
-        pictures.append(plot_solution(figures / "solution.png", values, u, names=(name, "u")))
-    elif "problem" in settings:
-        pictures += plot_elsewhere(settings, solution, figures / "solution.png")
+    if "problem" in settings:
+        pictures += plot_solved(settings, solution.x, figures / "solution.png")
     return pictures
 
 
@@ -126,35 +123,18 @@ def draw_residuals(path: Path, rows: list[tuple[dict[str, Any], Any]], size: flo
     return [plot_residuals(path, histories, rtol, title=title, remarks=remarks, switches=switches, absent=absent)] if histories else []
 
 
-def plot_elsewhere(settings: Any, solution: Any, path: Path) -> list[Path]:
-    """Draw the solution of a problem on a mesh in the plane.
+def plot_solved(settings: Any, x: np.ndarray, path: Path) -> list[Path]:
+    """Draw the instance of a problem that was solved, where it is in the plane.
 
     Args:
         settings: Settings of the command.
-        solution: What was found.
+        x: Solution of its system, shape (n,).
         path: Picture to write.
     """
     from pdeflow import seeds
-    from pdeflow.geometry import Mesh
-    from pdeflow.report.mesh_fields import plot_mesh_samples
+    from pdeflow.report.solution import plot_instance
 
     problem = settings.problem
     instance = problem.sample(seeds.generator(settings.seed_everything, seeds.SOLVE, settings.instance))
-    mesh = problem.layout(instance, resolution(settings, problem))
-    if not isinstance(mesh, Mesh) or mesh.dim != 2:
-        return []
-    fields = problem.input_values(instance, mesh) | problem.unpack(solution.x, mesh)
-    name, values = list(fields.items())[-1]
-    return [plot_mesh_samples(path, [(mesh, values)], names=[name], name=name)]
-
-
-def shown_fields(settings: Any, system: Any, x: np.ndarray) -> tuple[str, np.ndarray, np.ndarray]:
-    """Return name and values of what varies between the instances of the problem, and the solution, masked in obstacles."""
-    from pdeflow import seeds
-    from pdeflow.report.obstacles import mask_solids
-
-    problem, name = settings.problem, settings.problem.inputs[0]
-    instance = problem.sample(seeds.generator(settings.seed_everything, seeds.SOLVE, settings.instance))
-    obstacles = problem.obstacles(instance, system.grid)
-    u = mask_solids(x.reshape(system.grid.shape), None if obstacles is None else ~obstacles.active.numpy())
-    return name, instance.fields[name].on(system.grid).numpy(), u
+    picture = plot_instance(path, problem, instance, problem.layout(instance, resolution(settings, problem)), x)
+    return [] if picture is None else [picture]

@@ -22,7 +22,7 @@ from pdeflow.generation.chains import finished
 from pdeflow.generation.drift import DriftWatch
 from pdeflow.generation.lock import sole_writer
 from pdeflow.generation.ordering import sorted_samples
-from pdeflow.generation.plan import make_plan, open_folder
+from pdeflow.generation.plan import free_when_refused, make_plan, open_folder
 from pdeflow.generation.race import fastest_solver, told
 from pdeflow.generation.recipe import Chain, Recipe, parse_share
 from pdeflow.generation.script import script_of, stop_loading
@@ -190,7 +190,8 @@ def fill(
     todo = unfinished(root, recipe, *engine.share)
     if not todo and (root / "manifest.json").is_file():
         return read_manifest(root)
-    with engine.open(todo, progress) as pool:
+    new = plan is None and engine.alone
+    with free_when_refused(root, new), engine.open(todo, progress) as pool:
         race = partial(pool.call, fastest_solver, recipe)
         plan = plan or make_plan(root, recipe, partial(pool.call, sorted_samples, recipe), race)
         again = engine.alone and recipe.method == "auto" and problem.linear

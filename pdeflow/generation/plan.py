@@ -6,7 +6,8 @@ A later change of the solver is written before the first chain that it concerns,
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,25 @@ def open_folder(root: Path, recipe: Recipe, resume: bool) -> dict[str, Any] | No
     refuse_difference(root, plan["recipe"], json.loads(json.dumps(recipe.as_dict())))
     refuse_difference(root, plan["versions"], versions())
     return plan
+
+
+@contextmanager
+def free_when_refused(root: Path, new: bool) -> Iterator[None]:
+    """Take the plan back where a setting turns out wrong before anything is written, so that the folder is free for a better one.
+
+    Args:
+        root: Folder of the dataset.
+        new: Whether this call starts the dataset, alone.
+
+    Yields:
+        Nothing.
+    """
+    try:
+        yield
+    except UsageError:
+        if new and not any(root.glob("data/*/*.hdf5")):
+            (root / "plan.json").unlink(missing_ok=True)
+        raise
 
 
 def refuse_difference(root: Path, before: Mapping[str, Any], now: Mapping[str, Any], under: str = "") -> None:

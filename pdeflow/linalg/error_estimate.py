@@ -32,7 +32,7 @@ def error_norm(system: LinearSystem, x: np.ndarray, M: Any = None) -> float:
     Raises:
         UsageError: If the system is not declared symmetric positive definite.
     """
-    _check(system)
+    check_energy_norm(system)
     r = true_residual(system, x)
     M = amg(system) if M is None else M
     return float(np.sqrt(max(float(np.vdot(r, M @ r).real), 0.0)))
@@ -52,12 +52,20 @@ def error_field(system: LinearSystem, x: np.ndarray, steps: int = 3) -> np.ndarr
     Raises:
         UsageError: If the system is not declared symmetric positive definite.
     """
-    _check(system)
+    check_energy_norm(system)
     r = true_residual(system, x)
     size = float(np.linalg.norm(r))
     return cg(system.A, r, np.zeros_like(r), amg(system), Limits(1e-14 * size, size, steps)).x
 
 
-def _check(system: LinearSystem) -> None:
+def check_energy_norm(system: LinearSystem) -> None:
+    """Refuse a system that has no energy norm.
+
+    Args:
+        system: The system.
+
+    Raises:
+        UsageError: If it is not declared symmetric positive definite.
+    """
     if not (system.symmetric and system.positive_definite and system.nullspace is None):
-        raise UsageError("an error estimate in the energy norm needs a symmetric positive definite system")
+        raise UsageError("the system is not symmetric positive definite, so it has no energy norm")

@@ -57,14 +57,23 @@ class Elliptic(Problem):
 
     def coefficient(self, instance: Instance, at: At) -> Tensor:
         """Return a, positive; a constant may be a 0-d tensor."""
-        return at("a")
+        return self._drawn("a", "coefficient", instance, at)
 
     def source(self, instance: Instance, at: At) -> Tensor:
-        """Return f."""
-        return at("f")
+        """Return f; a constant may be a 0-d tensor."""
+        return self._drawn("f", "source", instance, at)
+
+    def _drawn(self, field: str, method: str, instance: Instance, at: At) -> Tensor:
+        """Return the field that a method returns unless a subclass writes it."""
+        if field not in instance.fields:
+            raise UsageError(
+                f"{type(self).__name__} has no {method}: write `{method}(instance, at)`, or draw a field {field!r} in `sample` and name "
+                "it in `inputs`, so that it is stored"
+            )
+        return at(field)
 
     def velocity(self, instance: Instance, at: At) -> Tensor | None:
-        """Return the divergence-free β, shape (..., d), or None where there is none."""
+        """Return β, shape (..., d), or None where there is none; it may have a divergence, β·∇u is discretized as it stands."""
         return None
 
     def reaction(self, instance: Instance, at: At) -> Tensor | None:
@@ -113,8 +122,8 @@ class Elliptic(Problem):
         at, shape = At(instance, layout), layout.shape
         velocity, reaction = self._velocity_function(instance), self.reaction(instance, at)
         return finite_volume.elliptic_system(
-            layout, _spread(self.coefficient(instance, at), shape), _spread(self.source(instance, at), shape),
-            self.boundary(instance), velocity=velocity, reaction=None if reaction is None else _spread(reaction, shape),
+            layout, _spread(self.coefficient(instance, at), shape, "coefficient"), _spread(self.source(instance, at), shape, "source"),
+            self.boundary(instance), velocity=velocity, reaction=None if reaction is None else _spread(reaction, shape, "reaction"),
         )  # fmt: skip
 
     def _on_mesh(self, instance: Instance, mesh: Mesh) -> LinearSystem:
@@ -128,7 +137,7 @@ class Elliptic(Problem):
         self, part: Callable[[Instance, At], Tensor | None], instance: Instance, *, vector: bool = False
     ) -> Callable[[Tensor], Tensor]:
         """Return a part of the equation as a function of points (n, d) with values (n,) or (n, d)."""
-        return lambda x: _spread(part(instance, At(instance, x)), x.shape if vector else x.shape[:1])
+        return lambda x: _spread(part(instance, At(instance, x)), x.shape if vector else x.shape[:1], part.__name__)
 
     def _velocity_function(self, instance: Instance) -> Callable[[Tensor], Tensor] | None:
         moves = self.velocity(instance, At(instance, self.probe)) is not None
@@ -159,7 +168,7 @@ class Elliptic(Problem):
         at = At(instance, x)
         values = u(x)
         slope = gradient(values, x)
-        a, f = (_spread(part(instance, at), x.shape[:1]) for part in (self.coefficient, self.source))
+        a, f = (_spread(part(instance, at), x.shape[:1], part.__name__) for part in (self.coefficient, self.source))
         found = -divergence(a[:, None] * slope, x) - f
         velocity, reaction = self.velocity(instance, at), self.reaction(instance, at)
         if velocity is not None:
@@ -170,7 +179,7 @@ class Elliptic(Problem):
     def flux(self, u: Callable[[Tensor], Tensor], x: Tensor, instance: Instance) -> Tensor:
         """Return the diffusive flux -a∇u at points (n, d), shape (n, d)."""
         x = x.detach().requires_grad_()
-        return -_spread(self.coefficient(instance, At(instance, x)), x.shape[:1])[:, None] * gradient(u(x), x)
+        return -_spread(self.coefficient(instance, At(instance, x)), x.shape[:1], "coefficient")[:, None] * gradient(u(x), x)
 
     def energy(self, u: Tensor, instance: Instance, mesh: Mesh) -> Tensor:
         """Return ∫ ½ a|∇u|² + ½ c u² - f u plus the boundary terms, for values of u on a mesh; β must be absent.
@@ -195,9 +204,17 @@ class Elliptic(Problem):
         return finite_element.energy(space, u, parts["a"], parts["f"], self.boundary(instance), reaction=parts["reaction"])
 
 
-def _spread(values: Tensor | float | None, shape: Sequence[int]) -> Tensor:
-    """Expand a constant or values to a shape."""
-    return torch.as_tensor(values, dtype=None if isinstance(values, Tensor) else torch.float64).expand(tuple(shape))
+def _spread(values: Tensor | complex | None, shape: Sequence[int], name: str) -> Tensor:
+    """Expand a constant, or values that fit, to a shape."""
+    if values is None:
+        raise UsageError(f"{name}(instance, at) returned None; return its values, or a number")
+    kind = None if isinstance(values, Tensor) else torch.complex128 if isinstance(values, complex) else torch.float64
+    found, wanted = torch.as_tensor(values, dtype=kind), tuple(shape)
+    constant = wanted[1:] if name == "velocity" else ()
+    if found.numel() != 1 and found.shape not in (wanted, constant):
+        one = f"one vector {constant}" if constant else "a number"
+        raise UsageError(f"{name}(instance, at) must return {one} or values of shape {wanted} at the points asked for, got shape {tuple(found.shape)}")
+    return found.expand(wanted)
 
 
 @lru_cache(maxsize=8)

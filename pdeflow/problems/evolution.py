@@ -21,6 +21,7 @@ from pdeflow.linalg import LinearSystem, Solution
 from pdeflow.problems.instance import Instance, Layout
 from pdeflow.problems.problem import Answer, Problem
 from pdeflow.problems.spaces import PointSpace, Space
+from pdeflow.problems.spatial_resolution import check_frames_fit, check_start_fits
 from pdeflow.problems.spectral_equation import SpectralEquation
 
 
@@ -149,13 +150,15 @@ class Evolution(Problem):
             The frames of the finest run, the relative L2 change of the last one, and the steps of all runs.
 
         Raises:
-            UsageError: If the layout is not such a grid.
+            UsageError: If the layout is not such a grid, or too coarse for the initial field or for the frames.
             FloatingPointError: If even the finest run blows up.
         """
         if not isinstance(layout, Grid):
             raise UsageError(f"{type(self).__name__} needs a periodic grid, got a {type(layout).__name__}")
-        start = instance.fields[self.inputs[0]].on(layout)
+        name, field = type(self).__name__, instance.fields[self.inputs[0]]
+        start = field.on(layout)
         self.check_start(start, layout)
+        check_start_fits(name, field, layout)
         equation = SpectralEquation.of(self, layout, start)
         frames, change, taken = march_to_tolerance(
             equation, equation.space.forward(start), self.times, method=self.method, tolerance=self.tolerance,
@@ -163,6 +166,7 @@ class Evolution(Problem):
         )  # fmt: skip
         values = equation.space.inverse(frames)
         values[0] = start
+        check_frames_fit(name, values, layout)
         return Answer({self.outputs[0]: values.numpy()}, change, taken)
 
     def residual(self, u: Callable[[Tensor], Tensor], x: Tensor, instance: Instance) -> Tensor:

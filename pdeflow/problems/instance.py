@@ -105,7 +105,9 @@ class _Named(dict[str, Any]):
         self.what = what
 
     def __missing__(self, name: str) -> Any:
-        raise UsageError(f"the instance has no {self.what} {name!r}; it has {', '.join(map(str, self)) or 'none'}")
+        stored = len(self) and all(isinstance(item, StoredField) for item in self.values())
+        hint = "; of a stored sample these are the fields named in `inputs`" if stored else ""
+        raise UsageError(f"the instance has no {self.what} {name!r}; it has {', '.join(map(str, self)) or 'none'}{hint}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Named, (self.what, dict(self))

@@ -41,7 +41,7 @@ class Problem:
     Attributes:
         inputs: Names of the fields that a network sees.
         outputs: Names of the fields that it predicts.
-        equation: The PDE in one line of text.
+        equation: The PDE in one line of text, which commands print and datasets keep; the name of the class unless it is written.
         verdict: What the number stored with each sample says.
         resolution: A small resolution at which the problem makes sense: cells per axis, or a mesh size h.
         rtol: Tolerance of the verdict where a user gives none.
@@ -52,13 +52,18 @@ class Problem:
 
     inputs: ClassVar[tuple[str, ...]] = ("a",)
     outputs: ClassVar[tuple[str, ...]] = ("u",)
-    equation: ClassVar[str] = ""
+    equation: ClassVar[str] = "Problem"
     verdict: ClassVar[str] = "relative residual of the linear system"
     resolution: ClassVar[Resolution] = (32, 32)
     rtol: ClassVar[float] = 1e-8
     linear: ClassVar[bool] = True
     algorithm: ClassVar[str] = "the problem's own scheme"
     counted: ClassVar[str] = "iterations"
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "equation" not in cls.__dict__ and cls.equation in {base.__name__ for base in cls.__mro__[1:]}:
+            cls.equation = cls.__name__
 
     @property
     def domain(self) -> Domain:
@@ -204,20 +209,21 @@ class Problem:
 
     def stored_system(
         self, fields: Mapping[str, Tensor], scalars: Mapping[str, float], layout: Grid | MappedGrid | Mesh
-    ) -> LinearSystem | None:
-        """Assemble the system of a stored sample, or return None where the stored inputs do not determine it.
+    ) -> LinearSystem:
+        """Assemble the system of a stored sample.
 
         Args:
             fields: Inputs by name, each (*grid.shape,) or (points,).
             scalars: Parameters by name.
             layout: Where the values live.
+
+        Raises:
+            UsageError: If the problem is not linear, a value does not fit, or the equation needs a field or number that was not
+                stored, or a field between its points.
         """
         if not self.linear:
-            return None
-        try:
-            return self.system(self.stored_instance(fields, scalars, layout), layout)
-        except (UsageError, KeyError):  # a field that is needed between its points, or was not stored
-            return None
+            raise UsageError(f"{type(self).__name__} is not one linear system ({self.algorithm})")
+        return self.system(self.stored_instance(fields, scalars, layout), layout)
 
 
 def problem_from(settings: Mapping[str, Any]) -> Problem:

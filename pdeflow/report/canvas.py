@@ -17,9 +17,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import ListedColormap
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import AsinhNorm, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+
+from pdeflow.report.colours import PhaseScale, Span, as_norm, plain
 
 DOTS_PER_INCH = 120
 FIELD_COLOURS = "viridis"
@@ -65,51 +69,10 @@ def line_style(index: int) -> dict[str, Any]:
     }
 
 
-def limits(*fields: np.ndarray) -> tuple[float, float]:
-    """Common colour limits of several fields, ignoring what is masked or not finite.
-
-    Args:
-        *fields: Arrays of any shape.
-
-    Returns:
-        Lowest and highest finite value; (0, 1) where there is none, widened where they are equal.
-    """
-    values = np.concatenate([_plain(field).ravel() for field in fields])
-    values = values[np.isfinite(values)]
-    if values.size == 0:
-        return 0.0, 1.0
-    low, high = float(values.min()), float(values.max())
-    if low == high:
-        pad = 0.5 * abs(low) or 0.5
-        return low - pad, high + pad
-    return low, high
-
-
-def symmetric_limits(*fields: np.ndarray) -> tuple[float, float]:
-    """Common colour limits centred at zero, for signed errors.
-
-    Args:
-        *fields: Arrays of any shape.
-
-    Returns:
-        (-m, m) with m the largest finite absolute value, or 1 where all are zero.
-    """
-    largest = limits(*(np.abs(_plain(field)) for field in fields), np.zeros(1))[1]
-    return -largest, largest
-
-
-def _plain(field: np.ndarray) -> np.ndarray:
-    """Return the values with NaN where they are masked."""
-    masked = np.ma.asarray(field)
-    values = np.array(masked.data, dtype=float)
-    values[np.ma.getmaskarray(masked)] = np.nan
-    return values
-
-
 def show_field(
     axes: Axes,
     field: np.ndarray,
-    span: tuple[float, float],
+    span: Span,
     *,
     extent: Extent = (0, 1, 0, 1),
     colours: str = FIELD_COLOURS,
@@ -121,7 +84,7 @@ def show_field(
     Args:
         axes: Where to draw.
         field: Values, shape (nx, ny), the first axis is x; a masked array leaves out cells, such as those in obstacles.
-        span: Lowest and highest value of the colour scale.
+        span: Lowest and highest value of the colour scale, or another scale.
         extent: (x low, x high, y low, y high) in length units of the domain.
         colours: Name of the colour map.
         unit: Unit written beside the colour bar.
@@ -131,12 +94,11 @@ def show_field(
         The image, so that a caller may share or inspect its limits.
     """
     image = axes.imshow(
-        _plain(field).T,
+        plain(field).T,
         origin="lower",
         extent=extent,
         cmap=colours,
-        vmin=span[0],
-        vmax=span[1],
+        norm=as_norm(span),
         aspect="equal",
         interpolation="nearest",
     )
@@ -152,7 +114,7 @@ def show_field(
     return image
 
 
-def add_colour_bar(axes: Axes, image: AxesImage, label: str) -> None:
+def add_colour_bar(axes: Axes, image: ScalarMappable, label: str) -> None:
     """Draw a colour bar exactly as high as the field beside it; a power of ten goes into its label.
 
     Args:
@@ -161,9 +123,39 @@ def add_colour_bar(axes: Axes, image: AxesImage, label: str) -> None:
         label: Name and unit of the values.
     """
     bar = axes.figure.colorbar(image, cax=axes.inset_axes((1.04, 0.0, 0.05, 1.0)))
-    bar.ax.tick_params(labelsize=8)
-    factor = scale_ticks(bar.ax.yaxis, *image.get_clim())
+    label_colours(bar, label)
+
+
+def label_colours(bar: Colorbar, label: str) -> None:
+    """Give a colour bar its label and ticks: the values of a piecewise constant field, or numbers without a common power of ten.
+
+    Args:
+        bar: The colour bar.
+        label: Name and unit of the values.
+    """
+    bar.ax.tick_params(which="both", labelsize=8)
+    norm, factor = bar.norm, ""
+    if isinstance(norm, PhaseScale):
+        ends = np.asarray(norm.boundaries)
+        bar.set_ticks(list((ends[1:] + ends[:-1]) / 2), labels=[number(value, 4) for value in norm.values])
+        bar.minorticks_off()
+    elif isinstance(norm, AsinhNorm):
+        values = [0.0 if abs(value) < 1e-9 else float(value) for value in norm.inverse(np.linspace(0, 1, 5))]
+        bar.set_ticks(values, labels=[number(value, 2) for value in values])
+        bar.minorticks_off()
+    elif type(norm) is Normalize:
+        factor = scale_ticks(bar.long_axis, *bar.mappable.get_clim())
     bar.set_label(f"{label}, {factor}" if factor else label, fontsize=8)
+
+
+def number(value: float, digits: int = 6) -> str:
+    """Return a number for a picture, with the minus sign that matplotlib's own ticks have.
+
+    Args:
+        value: The number.
+        digits: Significant digits at most.
+    """
+    return f"{value:.{digits}g}".replace("-", "−")
 
 
 def scale_ticks(axis: Axis, low: float, high: float) -> str:
@@ -181,7 +173,7 @@ def scale_ticks(axis: Axis, low: float, high: float) -> str:
     power = math.floor(math.log10(largest)) if largest > 0 else 0
     if -2 < power < 4:
         return ""
-    axis.set_major_formatter(lambda value, position: f"{value / 10.0**power:.6g}")
+    axis.set_major_formatter(lambda value, position: number(value / 10.0**power))
     return f"× 10{str(power).translate(SUPERSCRIPTS)}"
 
 

@@ -17,13 +17,13 @@ from pdeflow.problems.problem import problem_from
 from pdeflow.report.canvas import (
     add_colour_bar,
     label_axes,
-    limits,
     line_style,
     new_figure,
     save_figure,
     save_numbers,
     show_field,
 )
+from pdeflow.report.colours import Span, input_scale, limits
 from pdeflow.report.cut import middle_slice, where_cut
 from pdeflow.report.fields import plot_histograms
 from pdeflow.report.mesh_panels import (
@@ -38,7 +38,7 @@ from pdeflow.report.obstacles import mask_solids, solid_cells
 from pdeflow.report.solves import plot_race, plot_solves
 
 SAMPLES, FRAMES = 4, 4
-Draw = Callable[[Axes, int, np.ndarray, tuple[float, float]], Any]
+Draw = Callable[[Axes, int, np.ndarray, Span], Any]
 
 
 def plot_dataset(root: Path, folder: Path) -> list[Path]:
@@ -104,7 +104,7 @@ def _plot_grid(path: Path, shard: Shard) -> Path:
     """Rows are fields, columns are samples, on a uniform grid; obstacles are grey."""
     extent = tuple(end for ends in shard.grid.bounds[:2] for end in ends)
 
-    def draw(axes: Axes, sample: int, values: np.ndarray, span: tuple[float, float]) -> Any:
+    def draw(axes: Axes, sample: int, values: np.ndarray, span: Span) -> Any:
         return show_field(axes, middle_slice(values, shard.grid), span, extent=extent, bar=False)  # type: ignore[arg-type]
 
     solid = _solid_cells(shard, SAMPLES)
@@ -128,7 +128,7 @@ def _plot_mapped(path: Path, shard: Shard) -> Path:
     """Rows are fields, columns are samples, on curvilinear grids."""
     x = np.stack([shard.inputs["x"], shard.inputs["y"]], axis=-1)
 
-    def draw(axes: Axes, sample: int, values: np.ndarray, span: tuple[float, float]) -> Any:
+    def draw(axes: Axes, sample: int, values: np.ndarray, span: Span) -> Any:
         return show_grid_field(axes, x[sample], values, span, periodic=shard.grid.periodic, bar=False)
 
     fields = {name: list(v[:SAMPLES]) for name, v in shard.fields.items() if name not in ("x", "y")}
@@ -138,7 +138,7 @@ def _plot_mapped(path: Path, shard: Shard) -> Path:
 def _plot_on_meshes(path: Path, shard: MeshShard) -> Path:
     """Rows are fields, columns are samples, on meshes."""
 
-    def draw(axes: Axes, sample: int, values: np.ndarray, span: tuple[float, float]) -> Any:
+    def draw(axes: Axes, sample: int, values: np.ndarray, span: Span) -> Any:
         mesh = shard.mesh(sample)
         return show_mesh_field(axes, mesh.points, mesh.cells, mesh.cell_type, values, span, bar=False)
 
@@ -162,7 +162,7 @@ def _table(
         figure.suptitle(title, fontsize=10)
     rows: list[tuple[object, ...]] = []
     for line, (name, values) in zip(panels, fields.items(), strict=True):
-        span = limits(*values)
+        span = (input_scale if name in shard.inputs else limits)(*values)
         for sample, axes in enumerate(line):
             image = draw(axes, sample, values[sample], span)
             frame(axes, around)

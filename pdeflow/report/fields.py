@@ -14,14 +14,13 @@ from pdeflow.report.canvas import (
     Extent,
     add_colour_bar,
     label_axes,
-    limits,
     new_figure,
     save_figure,
     save_numbers,
     scale_ticks,
     show_field,
-    symmetric_limits,
 )
+from pdeflow.report.colours import as_norm, input_scale, limits, symmetric_limits
 from pdeflow.report.ranked_errors import error_label, error_rows, ranked_samples
 
 MOST_INPUTS = 4
@@ -70,8 +69,8 @@ def plot_samples(
     count = min(count, len(rows[0]))
     figure = new_figure(2.0 * count + 1.0, 4.6)
     grid = figure.subplots(2, count, squeeze=False)
-    for line, fields, name in zip(grid, rows, names, strict=True):
-        span = limits(fields[:count])
+    spans = input_scale(rows[0][:count]), as_norm(limits(rows[1][:count]))
+    for line, fields, name, span in zip(grid, rows, names, spans, strict=True):
         for index, axes in enumerate(line):
             image = show_field(axes, fields[index], span, extent=extent, bar=False)
             axes.set_title(f"{name}, sample {index}", fontsize=10)
@@ -147,7 +146,7 @@ def plot_predictions(
     figure.suptitle(", ".join(filter(None, (title, rest))), fontsize=10)
     for line, (rank, i) in zip(figure.subplots(3, len(columns)), chosen.items(), strict=True):
         error, span = prediction[i] - target[i], limits(target[i], prediction[i])
-        fields = [(field[i], limits(field[i])) for field in drawn.values()] + [(target[i], span), (prediction[i], span)]
+        fields = [(field[i], input_scale(field[i])) for field in drawn.values()] + [(target[i], span), (prediction[i], span)]
         for axes, (field, ends) in zip(line, fields, strict=False):
             show_field(axes, field, ends, extent=extent, unit=unit)
         show_field(line[-1], error, symmetric_limits(error), extent=extent, colours=ERROR_COLOURS, unit=unit)
@@ -270,10 +269,9 @@ def plot_solution(
     if any(field.ndim != 2 for field in pair):
         raise ValueError(f"a, x: expected two fields (nx, ny), found {np.shape(a)}, {np.shape(x)}.")
     figure = new_figure(8.0, 3.5)
-    for axes, field, name, title in zip(
-        figure.subplots(1, 2), pair, names, ("input", "solution"), strict=True
-    ):
-        show_field(axes, field, limits(field), extent=extent, unit=unit)
+    spans = input_scale(pair[0]), as_norm(limits(pair[1]))
+    for axes, field, name, title, span in zip(figure.subplots(1, 2), pair, names, ("input", "solution"), spans, strict=True):
+        show_field(axes, field, span, extent=extent, unit=unit)
         axes.set_title(f"{title} {name}", fontsize=10)
     rows = [(n, float(f.min()), float(f.mean()), float(f.max())) for n, f in zip(names, pair, strict=True)]
     save_numbers(path, ("field", "min", "mean", "max"), rows)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from pdeflow.report.canvas import limits, new_figure, save_figure, save_numbers
+from pdeflow.report.canvas import new_figure, save_figure, save_numbers
+from pdeflow.report.colours import limits
 from pdeflow.report.mesh_panels import (
     WIDE,
     checked_mesh,
@@ -106,7 +107,7 @@ def plot_mesh_samples(
     titles = list(names or [f"{name}, sample {i}" for i in range(len(drawn))])
     span = limits(*(sample[3] for sample in drawn))
     around = np.concatenate([np.asarray(sample[0], dtype=float) for sample in drawn])
-    panels = _panels(around, len(drawn))
+    panels = panels_for(around, len(drawn))
     for axes, (points, cells, kind, values), title in zip(panels, drawn, titles, strict=False):
         image = show_mesh_field(axes, points, cells, kind, values, span, bar=False, edges=edges)
         axes.set_title(title, fontsize=10)
@@ -144,7 +145,7 @@ def plot_grid_field(
     """
     if not fields:
         raise ValueError("fields: expected at least one, found none.")
-    panels = _panels(np.asarray(coordinates, dtype=float).reshape(-1, 2), len(fields), bars=True)
+    panels = panels_for(np.asarray(coordinates, dtype=float).reshape(-1, 2), len(fields), bars=True)
     for axes, (title, values) in zip(panels, fields.items(), strict=True):
         span = limits(values)
         show_grid_field(axes, coordinates, values, span, periodic=periodic, unit=unit, edges=edges)
@@ -158,8 +159,17 @@ def _panel_size(points: np.ndarray, longest: float) -> tuple[float, float]:
     return (longest, max(longest / ratio, 0.6)) if ratio > 1 else (max(longest * ratio, 1.0), longest)
 
 
-def _panels(points: np.ndarray, count: int, bars: bool = False) -> list[Axes]:
-    """Make panels for fields on one box: side by side, four a row, or stacked where they are wide."""
+def panels_for(points: np.ndarray, count: int, bars: bool = False) -> list[Axes]:
+    """Make panels for fields on one box: side by side, four a row, or stacked where they are wide.
+
+    Args:
+        points: What a panel shows, shape (n, 2).
+        count: Number of panels.
+        bars: Whether each panel has a colour bar of its own, rather than the last one for all.
+
+    Returns:
+        The axes, of one figure.
+    """
     wide = proportion(points) >= WIDE
     columns = 1 if wide else min(count, 4)
     rows = -(-count // columns)
@@ -170,6 +180,7 @@ def _panels(points: np.ndarray, count: int, bars: bool = False) -> list[Axes]:
         columns * (width + beside) + (0.0 if bars else last[0]),
         rows * (height + below) + (0.0 if bars else last[1]),
     )
+    figure.get_layout_engine().set(w_pad=0.08)  # type: ignore[union-attr, call-arg]
     axes = list(figure.subplots(rows, columns, squeeze=False).ravel())
     for spare in axes[count:]:
         spare.set_axis_off()

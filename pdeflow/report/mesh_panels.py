@@ -1,7 +1,8 @@
 """One panel of a picture: a mesh, or a field on a mesh or on a curvilinear grid, in the plane.
 
 Values at points are shaded linearly on triangles (Gouraud); a quadrilateral is cut in four at its centre, whose value is
-the mean of the corners, so that no diagonal shows.
+the mean of the corners, so that no diagonal shows. A piecewise constant field (`PhaseScale`) is not interpolated: every point
+has the colour of the corner in whose share of the cell it lies.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 from matplotlib.tri import Triangulation
 
-from pdeflow.report.canvas import FIELD_COLOURS, LINE_COLOURS, add_colour_bar, scale_ticks
+from pdeflow.report.canvas import FIELD_COLOURS, LINE_COLOURS, add_colour_bar, label_colours, number
+from pdeflow.report.colours import PhaseScale, Span, as_norm
 
 CORNERS = {"line": 2, "tri": 3, "quad": 4}
 WIDE = 2.5
@@ -61,7 +64,7 @@ def show_mesh_field(
     cells: Any,
     cell_type: str,
     values: Any,
-    span: tuple[float, float],
+    span: Span,
     *,
     colours: str = FIELD_COLOURS,
     unit: str = "dimensionless",
@@ -76,7 +79,7 @@ def show_mesh_field(
         cells: Vertex numbers, shape (m, k).
         cell_type: "tri" or "quad".
         values: Shape (n,) at points, or (m,) at cells; where n = m they are taken at points.
-        span: Lowest and highest value of the colour scale.
+        span: Lowest and highest value of the colour scale, or another scale.
         colours: Name of the colour map.
         unit: Label of the colour bar.
         bar: Whether to draw the colour bar.
@@ -96,13 +99,18 @@ def show_mesh_field(
             f"found {len(values)} on {cell_type} cells."
         )
     image: ScalarMappable
-    if len(values) == len(points):
+    norm, flat = as_norm(span), len(values) != len(points)
+    if isinstance(norm, PhaseScale) and not flat:
+        corners, values, flat = _shares(points, cells), values[cells].ravel(), True
+    elif flat:
+        corners = points[cells]
+    if not flat:
         where, triangles, at = _triangles(points, cells, values)
         surface = Triangulation(where[:, 0], where[:, 1], triangles)
-        image = axes.tripcolor(surface, at, shading="gouraud", cmap=colours, vmin=span[0], vmax=span[1])
+        image = axes.tripcolor(surface, at, shading="gouraud", cmap=colours, norm=norm)
     else:
-        image = PolyCollection(list(points[cells]), array=values, cmap=colours, clim=span, edgecolors="face")
-        image.set_linewidth(0.2)  # closes the hairlines that antialiasing leaves between neighbours
+        image = PolyCollection(list(corners), array=values, cmap=colours, norm=norm, edgecolors="face")
+        image.set_linewidth(0.5)  # closes the hairlines that antialiasing leaves between neighbours
         axes.add_collection(image)
     if edges:
         axes.add_collection(
@@ -118,7 +126,7 @@ def show_grid_field(
     axes: Axes,
     coordinates: Any,
     values: Any,
-    span: tuple[float, float],
+    span: Span,
     *,
     periodic: Sequence[bool] = (False, False),
     colours: str = FIELD_COLOURS,
@@ -132,7 +140,7 @@ def show_grid_field(
         axes: Where to draw.
         coordinates: Node positions, shape (nx, ny, 2), in length units.
         values: Shape (nx, ny).
-        span: Lowest and highest value of the colour scale.
+        span: Lowest and highest value of the colour scale, or another scale.
         periodic: Whether the last node of each axis is joined to the first, as on a ring.
         colours: Name of the colour map.
         unit: Label of the colour bar.
@@ -154,9 +162,9 @@ def show_grid_field(
         if wraps:
             x = np.concatenate([x, np.take(x, [0], axis=axis)], axis=axis)
             v = np.concatenate([v, np.take(v, [0], axis=axis)], axis=axis)
-    image = axes.pcolormesh(
-        x[..., 0], x[..., 1], v, shading="gouraud", cmap=colours, vmin=span[0], vmax=span[1]
-    )
+    norm = as_norm(span)
+    shading: Any = "nearest" if isinstance(norm, PhaseScale) else "gouraud"
+    image = axes.pcolormesh(x[..., 0], x[..., 1], v, shading=shading, cmap=colours, norm=norm)
     if edges:
         lines = [*x, *x.transpose(1, 0, 2)]
         axes.add_collection(LineCollection(lines, colors="white", linewidths=0.25, alpha=0.5))
@@ -177,14 +185,13 @@ def explain_colours(axes: Axes, image: ScalarMappable, label: str, points: np.nd
     """
     wide = proportion(points) >= WIDE
     if not wide and proportion(points) > 1 / WIDE:
-        add_colour_bar(axes, image, label)  # type: ignore[arg-type]
+        add_colour_bar(axes, image, label)
         return
     bar = axes.figure.colorbar(image, ax=axes, location="bottom" if wide else "right", aspect=60, pad=0.02)
     axis = bar.ax.xaxis if wide else bar.ax.yaxis
-    axis.set_major_locator(MaxNLocator(7))
-    bar.ax.tick_params(labelsize=8)
-    factor = scale_ticks(axis, *image.get_clim())
-    bar.set_label(f"{label}, {factor}" if factor else label, fontsize=8)
+    if type(bar.norm) is Normalize:
+        axis.set_major_locator(MaxNLocator(7))
+    label_colours(bar, label)
 
 
 def proportion(points: np.ndarray) -> float:
@@ -239,14 +246,37 @@ def _triangles(
     return points, triangles, np.concatenate([values, values[cells].mean(axis=1)])
 
 
+def _shares(points: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Cut every cell into a quadrilateral for each corner, by its centre and the middles of its edges, shape (m k, 4, 2)."""
+    corners = points[cells]
+    ahead, behind = ((corners + np.roll(corners, turn, axis=1)) / 2 for turn in (-1, 1))
+    centre = np.broadcast_to(corners.mean(axis=1, keepdims=True), corners.shape)
+    return np.stack([corners, ahead, centre, behind], axis=2).reshape(-1, 4, 2)
+
+
+def round_ticks(low: float, high: float) -> list[float]:
+    """Return few positions on an axis that are short to write: its two ends, or round numbers between them.
+
+    Args:
+        low: Lower end.
+        high: Upper end.
+    """
+    ends = [low, high]
+    if all(float(f"{end:.2g}") == end for end in ends) or not high > low:
+        return ends
+    inner = [float(tick) for tick in MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= tick <= high]
+    return inner if len(inner) > 1 else ends
+
+
 def frame(axes: Axes, points: np.ndarray) -> None:
-    """Equal scales, a little room around, the two ends of each axis as ticks, and no box."""
+    """Equal scales, a little room around, a few round numbers at each axis, and no box."""
     low, high = points.min(axis=0), points.max(axis=0)
     room = 0.02 * float((high - low).max())
     axes.set_xlim(low[0] - room, high[0] + room)
     axes.set_ylim(low[1] - room, high[1] + room)
     axes.set_aspect("equal")
-    axes.set_xticks([low[0], high[0]], [f"{value:.4g}" for value in (low[0], high[0])])
-    axes.set_yticks([low[1], high[1]], [f"{value:.4g}" for value in (low[1], high[1])])
-    axes.tick_params(labelsize=8)
+    for k, axis in enumerate((axes.xaxis, axes.yaxis)):
+        ticks = round_ticks(float(low[k]), float(high[k]))
+        axis.set_ticks(ticks, [number(tick, 4) for tick in ticks])
+    axes.tick_params(labelsize=8, length=0)
     axes.spines[:].set_visible(False)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from pdeflow.report.canvas import LINE_COLOURS, label_axes, line_style, new_figure, save_figure, save_numbers
 
 SHOWN = 8
 """Solvers of a race that are drawn: the fastest ones."""
+BINS, LEAST_DECADES = 24, 2.0
+"""Bars of the histogram of residuals, and the powers of ten that it spans at least."""
 
 
 def plot_solves(
@@ -60,22 +62,32 @@ def plot_solves(
 
 
 def _residuals(axes: Axes, residuals: np.ndarray, rtol: float | None, verdict: str) -> None:
-    """Histogram of the logarithms; exact zeros are drawn at rounding."""
+    """Histogram over a logarithmic axis; exact zeros are drawn at rounding, and a tolerance far above is named, not drawn."""
     powers = np.log10(np.maximum(residuals, 1e-17))
-    counts, edges = np.histogram(powers, bins=30)
-    axes.stairs(counts, edges, fill=True, color=LINE_COLOURS[0], alpha=0.85)
-    if rtol is not None:
-        axes.axvline(np.log10(rtol), color="0.3", linestyle="--", label="tolerance")
-    label_axes(axes, verdict, "power of ten", "samples")
+    low, high = float(powers.min()), float(powers.max())
+    room = max(LEAST_DECADES - (high - low), 0.0) / 2
+    counts, edges = np.histogram(powers, bins=BINS, range=(low - room, high + room))
+    axes.stairs(counts, 10.0**edges, fill=True, color=LINE_COLOURS[0], alpha=0.85)
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    label_axes(axes, verdict, "dimensionless", "samples", legend=False)
+    if rtol is None:
+        return
+    if np.log10(rtol) - edges[-1] < 1.0:
+        axes.axvline(rtol, color="0.3", linestyle="--", label=f"tolerance {rtol:.0e}")
+        axes.legend(fontsize=8)
+    else:  # a line far away would press all bars to the edge
+        axes.text(0.98, 0.95, f"tolerance {rtol:.0e} →", transform=axes.transAxes, ha="right", va="top", fontsize=8, color="0.3")
 
 
 def plot_race(path: str | Path, seconds: Mapping[str, float], slower: Mapping[str, float] | None = None) -> Path:
-    """Draw the seconds per sample of the solvers of a race, the fastest on top.
+    """Draw the seconds per sample of the solvers of a race, the winner on top, the others by their times.
 
     Args:
         path: PNG to write; all times go to the ``.csv`` beside it.
         seconds: Median seconds per sample by solver, of those that ran to the end.
-        slower: Least seconds of a sample by solver, of those that were left behind on the way.
+        slower: Least seconds of a sample by solver, of those that were stopped early as too slow.
 
     Returns:
         The path written.
@@ -85,19 +97,21 @@ def plot_race(path: str | Path, seconds: Mapping[str, float], slower: Mapping[st
     """
     if not seconds:
         raise ValueError("seconds: expected at least one solver, found none.")
-    ranked = sorted([(name, s, True) for name, s in seconds.items()], key=lambda item: item[1])
-    ranked += sorted([(name, s, False) for name, s in (slower or {}).items()], key=lambda item: item[1])
+    winner = min(seconds, key=lambda name: seconds[name])
+    every = [(name, s, True) for name, s in seconds.items()] + [(name, s, False) for name, s in (slower or {}).items()]
+    ranked = sorted(every, key=lambda item: (item[0] != winner, item[1]))
     shown = ranked[:SHOWN]
     figure = new_figure(6.4, 0.32 * len(shown) + 1.1)
     axes = figure.subplots()
     colours = [LINE_COLOURS[0] if k == 0 else "0.55" if ended else "0.8" for k, (_, _, ended) in enumerate(shown)]
     bars = axes.barh(range(len(shown)), [1e3 * s for _, s, _ in shown], color=colours)
-    labels = [f" {1e3 * s:.3g}" + ("" if ended else ", left behind") for _, s, ended in shown]
+    labels = [f" {'' if ended else '≥ '}{1e3 * s:.3g}" for _, s, ended in shown]
     axes.bar_label(bars, labels, fontsize=8)
     axes.set_yticks(range(len(shown)), [name for name, _, _ in shown], fontsize=8)
     axes.invert_yaxis()
     axes.margins(x=0.3)
-    label_axes(axes, "race on the first samples", "milliseconds per sample", "", legend=False)
+    note = "" if all(ended for _, _, ended in shown) else "\nlight, ≥: stopped early as too slow, its fastest sample"
+    label_axes(axes, "race on the first samples", f"milliseconds per sample, median{note}", "", legend=False)
     rows = [(name, s, "yes" if ended else "no") for name, s, ended in ranked]
     save_numbers(path, ("solver", "seconds per sample", "ran to the end"), rows)
     return save_figure(figure, path)

@@ -36,7 +36,9 @@ class Trained:
     problem: Problem | None
     stage: Path
 
-    def predict(self, a: Any, error: bool = False, batch_size: int = 64) -> Any:
+    def predict(
+        self, a: Any, error: bool = False, batch_size: int = 64, scalars: Mapping[str, Any] | None = None
+    ) -> Any:
         """Predict the solution for one or several input fields.
 
         Args:
@@ -44,6 +46,7 @@ class Trained:
             error: Also estimate the field of the algebraic error u - u_h against the discrete problem, by three AMG-CG
                 steps on the prediction's residual.
             batch_size: Inputs at a time.
+            scalars: With `error`, the random numbers of the equation that are no field, by name, each one number or (N,).
 
         Returns:
             u of the kind of `a`, or (u, estimated error) of one shape. A network with one output channel returns the layout of `a`;
@@ -51,10 +54,12 @@ class Trained:
             (N, channels, *grid) otherwise.
 
         Raises:
-            UsageError: If the shape does not fit the network, or an error is asked for without a problem.
+            UsageError: If the shape does not fit the network, a value is not finite, or an error is asked for where inputs and
+                scalars do not determine a symmetric positive definite system.
         """
         fields = torch.as_tensor(np.asarray(a) if not isinstance(a, Tensor) else a)
         batch = self._as_batch(fields)
+        self._check_finite(batch)
         self._warn_outside(batch)
         try:
             with torch.no_grad():
@@ -64,7 +69,7 @@ class Trained:
                 f"{type(self.network).__name__} cannot take inputs (N, channels, *grid) of shape {tuple(batch.shape)}: {error}"
             ) from error
         u = torch.cat(parts)
-        results = [_restore(field, fields) for field in ([u, self._estimate(batch, u)] if error else [u])]
+        results = [_restore(field, fields) for field in ([u, self._estimate(batch, u, scalars or {})] if error else [u])]
         found = results if isinstance(a, Tensor) else [field.numpy() for field in results]
         return tuple(found) if error else found[0]
 
@@ -105,6 +110,14 @@ class Trained:
             )
         return fields[None, None] if lead == 0 else fields[:, None] if lead == 1 else fields
 
+    def _check_finite(self, batch: Tensor) -> None:
+        bad = (~batch.isfinite()).flatten(2).sum((0, 2)).tolist()
+        names = self.problem.inputs if self.problem is not None else ()
+        for k, count in enumerate(bad):
+            if count:
+                name = f"input {names[k]}" if k < len(names) else f"channel {k}"
+                raise UsageError(f"{name} must be finite, found {count} values that are NaN or infinite; fill or leave out these samples")
+
     def _warn_outside(self, batch: Tensor) -> None:
         known = self.settings.get("input_ranges") or {}
         outside = []
@@ -118,22 +131,24 @@ class Trained:
             advice = "predictions are extrapolations; train on data that reach as far, or verify them by a solve"
             warnings.warn(f"inputs leave the training range: {'; '.join(outside)}; {advice}", stacklevel=3)
 
-    def _estimate(self, batch: Tensor, u: Tensor) -> Tensor:
+    def _estimate(self, batch: Tensor, u: Tensor, scalars: Mapping[str, Any]) -> Tensor:
         if self.problem is None:
             raise UsageError(
                 "an error estimate needs the problem, but the network was trained on imported data"
             )
         grid = self.problem.grid(tuple(batch.shape[2:]))
         errors = []
-        for a, prediction in zip(batch, u, strict=True):
-            fields = dict(zip(self.problem.inputs, a.double(), strict=True))
-            system = self.problem.stored_system(fields, {}, grid)
-            if system is None:
+        numbers = {name: np.broadcast_to(np.asarray(values, dtype=float), len(batch)) for name, values in scalars.items()}
+        for i, (a, prediction) in enumerate(zip(batch, u, strict=True)):
+            fields = dict(zip(self.problem.inputs, a.double(), strict=False))
+            try:
+                system = self.problem.stored_system(fields, {name: float(values[i]) for name, values in numbers.items()}, grid)
+                e = error_field(system, prediction.double().reshape(-1).numpy())
+            except UsageError as error:
                 raise UsageError(
-                    f"{type(self.problem).__name__} gives no error estimate: its inputs do not determine a linear system; "
-                    "call predict(a) without error=True"
-                )
-            e = error_field(system, prediction.double().reshape(-1).numpy())
+                    f"no error estimate of {type(self.problem).__name__}: {error}; mend the inputs, give missing numbers as scalars={{name: value}}, "
+                    "or predict without error=True"
+                ) from error
             errors.append(-torch.from_numpy(np.asarray(e)).reshape(1, *grid.shape))  # e = u_h - u
         return torch.stack(errors)
 

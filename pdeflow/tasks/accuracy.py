@@ -6,16 +6,16 @@ The estimate sqrt(rᵀ B r), with B one algebraic multigrid cycle, needs no exac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pdeflow.errors import DataError
+from pdeflow.errors import DataError, UsageError
 from pdeflow.geometry import Grid
 from pdeflow.linalg import LinearSystem
-from pdeflow.linalg.error_estimate import error_norm
+from pdeflow.linalg.error_estimate import check_energy_norm, error_norm
 from pdeflow.losses import relative_h1, relative_l2
 from pdeflow.problems import Problem
 
@@ -97,7 +97,7 @@ def system_errors(
 
 
 def accuracy(
-    problem: Problem | None, grid: Grid, a: Tensor, u: Tensor, prediction: Tensor
+    problem: Problem | None, grid: Grid, a: Tensor, u: Tensor, prediction: Tensor, scalars: Mapping[str, np.ndarray] | None = None
 ) -> dict[str, np.ndarray]:
     """Measure predictions sample by sample.
 
@@ -107,10 +107,10 @@ def accuracy(
         a: Inputs, one channel per name of problem.inputs, shape (samples, C_in, *grid.shape).
         u: Solutions, shape (samples, C_out, *grid.shape).
         prediction: Predicted solutions, shape of u.
+        scalars: Random numbers of the samples by name, shape (samples,), where the equation has some.
 
     Returns:
-        Arrays of shape (samples,), float64: those of field_errors and, with a problem whose systems are
-        symmetric positive definite, those of system_errors.
+        Arrays of shape (samples,), float64: those of field_errors and, where `no_estimate` has no objection, those of system_errors.
 
     Raises:
         DataError: If the shapes do not fit each other, the grid or the problem's channels.
@@ -118,16 +118,50 @@ def accuracy(
     """
     check_fields(problem, grid, a, u, prediction)
     columns = {name: values.cpu().numpy() for name, values in field_errors(prediction, u, grid).items()}
-    if problem is None:
+    if problem is None or no_estimate(problem, grid, a, scalars):
         return columns
     flat_u, flat_p = (w.detach().cpu().double().flatten(1).numpy() for w in (u, prediction))
     rows = []
     for i, fields in enumerate(a.detach().cpu().double()):
-        system = problem.stored_system(dict(zip(problem.inputs, fields, strict=True)), {}, grid)
-        if system is None or not (system.symmetric and system.positive_definite):
-            return columns
+        system = problem.stored_system(*stored_values(problem, fields, scalars, i), grid)
         rows.append(system_errors(system, flat_u[i], flat_p[i], error_norm))
     return columns | {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def no_estimate(problem: Problem | None, grid: Grid, a: Tensor, scalars: Mapping[str, np.ndarray] | None = None) -> str:
+    """Say why predictions of some data get no error estimate.
+
+    Args:
+        problem: Gives the discrete system of a sample; None where the data have no known equation.
+        grid: Grid of the fields.
+        a: Inputs, shape (samples, C_in, *grid.shape).
+        scalars: Random numbers of the samples by name, shape (samples,).
+
+    Returns:
+        The reason, from the first sample, or "" where there is an estimate.
+    """
+    if problem is None:
+        return "the data were imported and say nothing about their equation"
+    try:
+        check_energy_norm(problem.stored_system(*stored_values(problem, a[0].detach().cpu().double(), scalars, 0), grid))
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
+def stored_values(
+    problem: Problem, fields: Tensor, scalars: Mapping[str, np.ndarray] | None, sample: int
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """Return the inputs of one sample by name, and its numbers.
+
+    Args:
+        problem: Names the inputs.
+        fields: Inputs, shape (C_in, *grid.shape).
+        scalars: Random numbers of all samples by name, shape (samples,).
+        sample: Which one.
+    """
+    numbers = {name: float(values[sample]) for name, values in (scalars or {}).items()}
+    return dict(zip(problem.inputs, fields, strict=False)), numbers
 
 
 def check_fields(problem: Problem | None, grid: Grid, a: Tensor, u: Tensor, prediction: Tensor) -> None:

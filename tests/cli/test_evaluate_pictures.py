@@ -107,7 +107,7 @@ def test_the_numbers_beside_the_picture_of_a_solution_leave_out_obstacles(tmp_pa
     instance = problem.sample(seeds.generator(0, seeds.SOLVE, 0))
     fluid = instance.fields["mask"].on(problem.grid((16, 16))).numpy() == 1
     p = np.load(tmp_path / "run" / "solve" / "x.npy").reshape(16, 16)[fluid]
-    row = next(row for row in csv.DictReader((tmp_path / "run" / "figures" / "solution.csv").open()) if row["field"] == "u")
+    row = next(row for row in csv.DictReader((tmp_path / "run" / "figures" / "solution.csv").open()) if row["field"] == "p")
     assert [float(row[name]) for name in ("min", "mean", "max")] == pytest.approx([p.min(), p.mean(), p.max()], rel=1e-8)
     assert 0 < fluid.mean() < 1
 

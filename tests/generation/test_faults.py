@@ -23,7 +23,7 @@ from pdeflow.data.reading import read_shard
 from pdeflow.errors import UsageError
 from pdeflow.generation import Recipe, generate, workers
 from pdeflow.generation.lock import process_start, sole_writer
-from pdeflow.problems import Darcy
+from pdeflow.problems import Burgers, Darcy
 
 SCRIPT = Path(__file__).with_name("killed_run.py")
 SAMPLES = 96
@@ -238,3 +238,14 @@ def test_a_folder_that_stayed_empty_is_removed_again(tmp_path):
     with sole_writer(tmp_path / "a" / "b"):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_grid_that_the_first_samples_refuse_leaves_the_folder_free_for_a_better_one(tmp_path):
+    problem, root = Burgers(frames=2, final_time=0.1), tmp_path / "burgers"
+    with pytest.raises(UsageError, match="take grid"):
+        generate(problem, root, count={"train": 8}, grid=(6,), seed=0)
+    assert not root.exists()
+    assert generate(problem, root, count={"train": 1}, grid=(64,), seed=0)["fields"]
+    with pytest.raises(UsageError, match="holds a dataset already"):
+        generate(problem, root, count={"train": 8}, grid=(6,), seed=0)
+    assert (root / "plan.json").is_file()

@@ -120,3 +120,60 @@ def test_wrong_resolutions_and_fields_are_told_what_to_do():
         pickle.loads(pickle.dumps(Instance({}))).scalars["x"]
     with pytest.raises(UsageError, match="no field 'b'; it has a"):
         At(instance, torch.zeros(1, 2, dtype=torch.float64))("b")
+
+
+@dataclass(frozen=True)
+class Bare(Elliptic):
+    """A subclass that says as little as it can."""
+
+    inputs: ClassVar[tuple[str, ...]] = ()
+    a: float | tuple[int, ...] = 1.0
+
+    def sample(self, generator):
+        return Instance({})
+
+    def coefficient(self, instance, at):
+        return torch.ones(self.a) if isinstance(self.a, tuple) else torch.tensor(self.a)
+
+
+@dataclass(frozen=True)
+class Whirl(Bare):
+    """-Δu + β·∇u = 1 with a velocity that has a divergence."""
+
+    def source(self, instance, at):
+        return torch.tensor(1.0)
+
+    def velocity(self, instance, at):
+        x, y = at.x[..., 0], at.x[..., 1]
+        return 5 * torch.stack([x**2 + 1, x * y], dim=-1)
+
+
+def test_a_class_without_an_equation_is_called_by_its_name():
+    assert (Bare.equation, Whirl.equation) == ("Bare", "Whirl")
+    assert Darcy.equation == Darcy().equation != "Darcy"
+
+
+@pytest.mark.parametrize("resolution", [(8, 8), 0.25])
+def test_a_missing_source_and_a_coefficient_of_the_wrong_shape_are_named(resolution):
+    for problem, message in (
+        (Bare(), r"Bare has no source: write `source\(instance, at\)`, or draw a field 'f' in `sample`"),
+        (replace(Bare(), a=(8,)), r"coefficient\(instance, at\) must return a number or values of shape .*, got shape \(8,\)"),
+    ):
+        instance = problem.sample(None)
+        with pytest.raises(UsageError, match=message):
+            problem.system(instance, problem.layout(instance, resolution))
+
+
+@pytest.mark.parametrize("resolutions", [((16, 16), (32, 32)), (1 / 16, 1 / 32)])
+def test_a_velocity_with_a_divergence_converges_at_second_order(resolutions):
+    def chosen(x):
+        return torch.sin(3 * x[:, 0]) * torch.exp(x[:, 1])
+
+    problem, errors = Manufactured(Whirl(), chosen), []
+    for resolution in resolutions:
+        layout = problem.layout(problem.sample(None), resolution)
+        system = problem.system(problem.sample(None), layout)
+        x = torch.from_numpy(sla.spsolve(system.A.tocsc(), system.b))
+        points = layout.coordinates().reshape(-1, 2) if isinstance(layout, Grid) else layout.points
+        errors.append(float((x - chosen(points)).abs().max()))
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(2.0, abs=0.1)

@@ -6,15 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdeflow.report.canvas import (
-    limits,
     line_style,
     new_figure,
     save_figure,
     save_numbers,
     scale_ticks,
     show_field,
-    symmetric_limits,
 )
+from pdeflow.report.colours import limits, symmetric_limits
 
 numbers = st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=20).map(np.array)
 
@@ -55,7 +54,7 @@ def test_scaled_ticks_and_factor_multiply_to_the_value(value, negative):
     factor = scale_ticks(axis, min(value, 0.0), max(value, 0.0))
     if factor:
         power = int(factor.removeprefix("× 10").translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")))
-        shown = float(axis.get_major_formatter()(value, 0))
+        shown = float(axis.get_major_formatter()(value, 0).replace("−", "-"))
         assert shown * 10.0**power == pytest.approx(value, rel=1e-5)
         assert 0.999 <= abs(shown) <= 10
     else:

@@ -1,6 +1,7 @@
 """The pictures of a dataset show what is in it, whatever it lives on, and no label leaves the figure."""
 
 import csv
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from pdeflow.generation import Recipe
 from pdeflow.generation.chains import write_chain
 from pdeflow.geometry import Ball, Box, Mesh, mesh_domain
 from pdeflow.problems import Burgers, Darcy, Heat, PipeFlow, PolygonHeat, SlottedPlate, SpongeHelmholtz
-from pdeflow.report import plot_mesh, plot_mesh_samples
+from pdeflow.report import plot_mesh, plot_mesh_samples, solves
 from pdeflow.report.dataset_pictures import plot_dataset
 from pdeflow.report.solves import plot_race, plot_solves
 
@@ -79,11 +80,11 @@ def test_a_mesh_and_its_arrays_give_the_same_picture(tmp_path):
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_the_race_ranks_who_ran_to_the_end_before_who_was_left_behind(tmp_path):
-    path = plot_race(tmp_path / "race.png", {"b": 2e-3, "a": 1e-3}, {"d": 9e-4, "c": 5e-4})
+def test_the_race_shows_the_winner_first_and_the_others_by_their_times(tmp_path):
+    path = plot_race(tmp_path / "race.png", {"b": 2e-3, "a": 1e-3}, {"d": 3e-3, "c": 15e-4, "e": 9e-4})
     rows = list(csv.DictReader(path.with_suffix(".csv").open()))
-    assert [row["solver"] for row in rows] == ["a", "b", "c", "d"]
-    assert [row["ran to the end"] for row in rows] == ["yes", "yes", "no", "no"]
+    assert [row["solver"] for row in rows] == ["a", "e", "c", "b", "d"]
+    assert [row["ran to the end"] for row in rows] == ["yes", "no", "no", "yes", "no"]
     assert complete(path)
     with pytest.raises(ValueError, match="at least one solver"):
         plot_race(tmp_path / "none.png", {})
@@ -97,3 +98,16 @@ def test_the_iterations_by_place_are_means_over_the_chains(tmp_path):
     assert complete(path)
     with pytest.raises(ValueError, match="at least one sample"):
         plot_solves(tmp_path / "none.png", torch.zeros(0).numpy(), iterations[:0], places[:0])
+
+
+@pytest.mark.parametrize(("rtol", "drawn"), [(1e-8, False), (3e-13, True)])
+def test_residuals_fill_their_picture_and_a_tolerance_far_above_is_named_beside_them(rtol, drawn, tmp_path):
+    residuals, figures = np.geomspace(1e-14, 4e-14, 20), []
+    with mock.patch.object(solves, "save_figure", side_effect=lambda figure, path: figures.append(figure)):
+        plot_solves(tmp_path / "s.png", residuals, np.ones(20, int), np.arange(20), rtol=rtol)
+    (axes,) = figures[0].axes
+    low, high = axes.get_xlim()
+    assert low < residuals[0] < residuals[-1] < high
+    assert np.log10(residuals[-1] / residuals[0]) > 0.15 * np.log10(high / low)
+    assert bool(axes.lines) == drawn
+    assert bool(axes.texts) == (not drawn)

@@ -11,7 +11,8 @@ from pdeflow.data.manifest import build_manifest
 from pdeflow.generation import Recipe
 from pdeflow.generation.chains import write_chain
 from pdeflow.problems import Darcy, PlumePressure
-from pdeflow.report.canvas import MASK_COLOUR, limits, new_figure, show_field, symmetric_limits
+from pdeflow.report.canvas import MASK_COLOUR, new_figure, show_field
+from pdeflow.report.colours import limits, symmetric_limits
 from pdeflow.report.dataset_pictures import plot_dataset
 from pdeflow.report.obstacles import mask_solids, solid_cells
 
