@@ -9,7 +9,7 @@ import torch
 
 from pdeflow.cli import experiment
 from pdeflow.cli.exit_codes import OK
-from pdeflow.cli.fit import check_checkpoint
+from pdeflow.cli.resuming import check_checkpoint
 from pdeflow.cli.training_data import training_data
 from pdeflow.errors import DataError, UsageError
 from pdeflow.run_folder import Stages
@@ -59,7 +59,7 @@ def build(folder: Path, overrides: list[str]) -> tuple[Any, Any]:
     """Rebuild task, data and a bare trainer from the settings of a stage."""
     from lightning import Trainer
 
-    from pdeflow.cli.trainer_cli import TrainerCLI
+    from pdeflow.cli.trainer_cli import TrainerCLI, new_trainer
 
     settings = experiment.read(folder / "config.yaml")
     named = ((settings.get("data") or {}).get("init_args") or {}).get("path") is not None
@@ -67,11 +67,11 @@ def build(folder: Path, overrides: list[str]) -> tuple[Any, Any]:
         path = training_data(folder, "--data.path")
         settings = experiment.merge(settings, {"data": {"init_args": {"path": str(path)}}}) if path is not None else settings
     cli = TrainerCLI(settings, overrides)
-    trainer = Trainer(
-        accelerator=cli.config.trainer.accelerator, devices=1, logger=False, enable_progress_bar=False,
-        enable_checkpointing=False, enable_model_summary=False, default_root_dir=str(folder),
-    )  # fmt: skip
-    return cli, trainer
+    options = {
+        "accelerator": cli.config.trainer.accelerator, "devices": 1, "logger": False, "enable_progress_bar": False,
+        "enable_checkpointing": False, "enable_model_summary": False, "default_root_dir": str(folder),
+    }  # fmt: skip
+    return cli, new_trainer(Trainer, options)
 
 
 def write_predictions(batches: list[dict[str, torch.Tensor]], path: Path) -> str:

@@ -62,5 +62,6 @@ def training(run: RunFiles) -> str:
 def _row(stage: str, summary: Mapping[str, Any]) -> tuple[object, ...]:
     steps, seconds, best = summary.get("steps"), summary.get("seconds"), summary.get("best") or {}
     rate = steps / seconds if steps and seconds else None
-    ends = (best.get("metric"), best.get("value"), best.get("epoch"))
+    value, most = best.get("value"), best.get("most_iterations")
+    ends = (best.get("metric"), value if None in (value, most) or value < most else f"more than {most} (not converged)", best.get("epoch"))
     return (stage, summary.get("epochs"), steps, seconds, rate, *ends)
