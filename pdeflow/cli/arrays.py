@@ -43,7 +43,7 @@ def check_place(path: str | None, what: str, folder: bool = False) -> None:
         raise UsageError(f"--{what} {path}: {nearest} is a file, not a folder")
     above = nearest if nearest.is_dir() else nearest.absolute().parent
     if not os.access(above, os.W_OK | os.X_OK):
-        raise UsageError(f"--{what} {path}: {above} may not be written to")
+        raise UsageError(f"--{what} {path}: {above} may not be written to; name another place with --{what}")
 
 
 def write_array(path: Path, x: np.ndarray) -> None:

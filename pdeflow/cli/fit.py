@@ -13,9 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from pdeflow.cli import experiment
+from pdeflow.cli.arrays import check_place
 from pdeflow.cli.exit_codes import INTERRUPTED, OK, TERMINATED
 from pdeflow.cli.metrics_log import kept_metrics
-from pdeflow.cli.resuming import WITHIN_EPOCH, begun, check_checkpoint, check_length, is_within_epoch, resume_path
+from pdeflow.cli.resuming import (
+    WITHIN_EPOCH,
+    begun,
+    check_checkpoint,
+    check_length,
+    is_within_epoch,
+    resume_path,
+)
 from pdeflow.cli.training_data import check_data, with_data_path, with_found_data
 from pdeflow.errors import UsageError
 
@@ -72,6 +80,7 @@ def fit(
         Exit code.
     """
     config, known = with_data_path(config), out or os.environ.get(RUN)
+    check_place(out, "out", folder=True)
     check_data(config, overrides)
     resume = resume_path(None if known is None else Path(known) / stage, checkpoint)
     if known is not None and resume is None and not is_follower() and (Path(known) / stage / "checkpoints").exists():

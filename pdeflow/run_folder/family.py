@@ -5,6 +5,7 @@ A network that was trained for another matrix is refused, not tried.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,9 @@ def check_family(network: Any, problem: Problem | None, system: Any) -> None:
 
     Raises:
         UsageError: In one line, with what was expected, what came, and what to do.
+
+    Warns:
+        UserWarning: If a network that reads a has seen constant ones only, and this one varies.
     """
     name, grid = type(network).__name__, system.grid
     if hasattr(network, "check_system"):  # it was trained for one matrix
@@ -52,7 +56,9 @@ def check_family(network: Any, problem: Problem | None, system: Any) -> None:
             f"{name} was trained for -div(a grad u) = f with u = 0 on the walls, and this matrix is no multiple of that one; use "
             "--preconditioner amg or ilu"
         )
-    if problem is None or getattr(network, "reads_coefficient", False):
+    if problem is not None and getattr(network, "reads_coefficient", False):
+        return _say_other_coefficients(name, problem, system)
+    if problem is None:
         return None
     if system.mask is not None:
         raise UsageError(f"{name} was trained on whole boxes and does not see obstacles; use LearnedVCycle, which reads them, or --preconditioner amg")
@@ -60,19 +66,39 @@ def check_family(network: Any, problem: Problem | None, system: Any) -> None:
         network.check_grid(grid.shape, grid.spacing())
     except ValueError as error:
         raise UsageError(f"{name} does not fit the grid {grid.shape}: {error}") from error
-    seen: Any = problem.system(problem.sample(seeds.generator(0, seeds.SOLVE, 0)), problem.grid((16,) * network.dim))
+    seen = _seen(problem)
     trained, here = (np.divide(g.spacing(), g.spacing()[0]) for g in (seen.grid, grid))
     if np.abs(trained / here - 1).max() > SAME:
         raise UsageError(
             f"{name} was trained on cells of proportions {_ratio(trained)}, these are {_ratio(here)}; take a grid of the same proportions, "
             "or LearnedVCycle, which reads them"
         )
-    contrast = [float(np.max(s.coefficient) / np.min(s.coefficient)) for s in (seen, system)]
+    contrast = _contrast(seen), _contrast(system)
     if contrast[0] <= 1 + SAME < contrast[1]:
         raise UsageError(
             f"{name} was trained on {type(problem).__name__}, whose coefficient is constant, and does not read the one given here, which "
             f"varies by a factor of {contrast[1]:.3g}; train it on this problem, or use LearnedVCycle or --preconditioner amg"
         )
+
+
+def _say_other_coefficients(name: str, problem: Problem, system: Any) -> None:
+    """Warn where a network that reads the coefficient has only seen constant ones and meets one that varies."""
+    trained, here = _contrast(_seen(problem)), _contrast(system)
+    if trained <= 1 + SAME < here:
+        warnings.warn(
+            f"{name} was trained on {type(problem).__name__}, whose coefficient is constant, and the one given here varies by a factor of "
+            f"{here:.3g}: it may be no better than untrained; train it on this problem",
+            stacklevel=3,
+        )
+
+
+def _seen(problem: Problem) -> Any:
+    """Return a small system of the problem that the network was trained on."""
+    return problem.system(problem.sample(seeds.generator(0, seeds.SOLVE, 0)), problem.grid((16,) * problem.domain.dim))
+
+
+def _contrast(system: Any) -> float:
+    return float(np.max(system.coefficient) / np.min(system.coefficient))
 
 
 def _is_other_operator(system: Any) -> bool:

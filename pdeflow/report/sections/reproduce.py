@@ -19,8 +19,8 @@ def reproduce(run: RunFiles) -> str:
         HTML.
     """
     parts = []
-    trained_alone = not (run.folder / "run.json").is_file() and (run.folder / "fit" / "run.json").is_file()
-    stage = "fit/" if trained_alone else ""  # pdeflow fit keeps its own record
+    trained = [] if (run.folder / "run.json").is_file() else sorted(run.folder.glob("fit*/run.json"))
+    stage = f"{trained[0].parent.name}/" if trained else ""  # pdeflow fit keeps its own record
     made = run.json(f"{stage}run.json")
     if made is None:
         parts.append(note("No record of how the run was made (run.json)."))
@@ -37,9 +37,9 @@ def reproduce(run: RunFiles) -> str:
     if config is None:
         parts.append(note("No settings were stored with the run (config.yaml)."))
     else:
-        command = "pdeflow fit -c fit/config.yaml" if trained_alone else "pdeflow run config.yaml"
-        place = "a relative path of the dataset is that of the folder in which the run was started"
-        parts.append(paragraph(f"{command}, in the run folder, makes the run again; {place}."))
+        name = stage.strip("/").partition(".")[2]
+        command = f"pdeflow fit -c {stage}config.yaml --out again" + (f" --stage {name}" if name else "") if trained else "pdeflow run config.yaml"
+        parts.append(paragraph(f"In the run folder, this makes the run again, in a folder of its own: {command}"))
         parts.append(folded(f"{stage}config.yaml", config))
     return "".join(parts)
 
