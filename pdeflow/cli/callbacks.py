@@ -41,13 +41,13 @@ class RateLog(Callback):
     POINTS = 100
     """Points of a curve that a picture shows apart."""
 
-    def on_train_start(self, trainer: Trainer, task: LightningModule) -> None:
+    def on_train_start(self, trainer: Any, task: LightningModule) -> None:
         """Shorten the interval."""
         steps = trainer.estimated_stepping_batches
         if math.isfinite(steps):
             trainer.log_every_n_steps = max(1, min(trainer.log_every_n_steps, int(steps) // self.POINTS))
 
-    def on_train_batch_end(self, trainer: Trainer, task: LightningModule, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: Any, task: LightningModule, *_: Any) -> None:
         """Log at the trainer's interval."""
         if trainer.logger is not None and trainer.optimizers and trainer.global_step % trainer.log_every_n_steps == 0:
             rate = trainer.optimizers[0].param_groups[0]["lr"]

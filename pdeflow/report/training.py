@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from pdeflow.report.canvas import label_axes, line_style, new_figure, save_figure, save_numbers, say_empty
 
@@ -113,6 +113,7 @@ def plot_training(
         table += drawn_rows
         unit = "iterations" if all("iterations" in name for name in names) else "dimensionless"
         label_axes(axes, title, "optimizer step", "" if title == "learning rate" else unit, legend=False)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)  # below: it hides no data
     save_numbers(path, ("quantity", "step", "value"), table)
     return save_figure(figure, path)
