@@ -86,7 +86,7 @@ def test_a_training_stopped_within_an_epoch_says_what_that_means_when_it_is_resu
         "some count twice in it and some not at all; all later epochs are whole\n" * within  # fmt: skip
 
 
-def test_a_training_whose_steps_draw_their_own_data_resumes_within_an_epoch_without_a_word(tmp_path, capsys):
+def test_a_training_whose_steps_draw_their_own_data_resumes_within_an_epoch_to_the_bits_of_a_whole_one_and_without_a_word(tmp_path, capsys):
     with inside(tmp_path):
         settings("fit.preconditioner", max_steps=4, callbacks=stopping(3))
         assert main(["fit", "-c", "fit.yaml", "--out", "run", "-q"]) == 1
@@ -94,6 +94,10 @@ def test_a_training_whose_steps_draw_their_own_data_resumes_within_an_epoch_with
         capsys.readouterr()
         assert main(["fit", "-c", "fit.yaml", "--out", "run", "--resume", "-q"]) == 0
         assert capsys.readouterr().err == ""
+        assert main(["fit", "-c", "fit.yaml", "--out", "whole", "-q"]) == 0
+        resumed, whole = (torch.load(f"{run}/fit/checkpoints/last.ckpt", weights_only=True) for run in ("run", "whole"))
+        assert resumed["global_step"] == whole["global_step"] == 4
+        assert all(torch.equal(resumed["state_dict"][name], value) for name, value in whole["state_dict"].items())
         assert "leave --data.path out" in error_of(capsys, ["fit", "-c", "fit.yaml", "--data.path", "D"])
 
 
