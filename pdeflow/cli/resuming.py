@@ -9,7 +9,7 @@ from typing import Any
 from pdeflow.errors import DataError, UsageError
 
 WITHIN_EPOCH = (
-    "the checkpoint was kept within an epoch, which goes on with its samples in another order: some count twice in it and some "
+    "the checkpoint was kept within an epoch, whose samples begin again: its first ones count twice and as many of its last ones "
     "not at all; all later epochs are whole"
 )
 
