@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from pdeflow.report import format_number, plot_training, read_metrics
-from pdeflow.run_folder import export, iteration_lines, write_json
+from pdeflow.run_folder import export, iteration_lines, metric_text, write_json
 
 
 def finish(cli: Any, trainer: Any, folder: Path, seconds: float) -> str:
@@ -29,6 +29,7 @@ def finish(cli: Any, trainer: Any, folder: Path, seconds: float) -> str:
     kept = torch.load(best, weights_only=True, map_location="cpu") if best is not None and best.is_file() else {}
     if kept:
         task.load_state_dict(kept["state_dict"])
+    most = getattr(task, "most_iterations", None)
     monitor, value = checkpoint.monitor, checkpoint.best_model_score
     best_epoch = kept["epoch"] + 1 if kept else None
     metrics = {monitor: float(value)} if monitor and value is not None else {}
@@ -44,14 +45,14 @@ def finish(cli: Any, trainer: Any, folder: Path, seconds: float) -> str:
         "epochs": trainer.current_epoch,
         "steps": trainer.global_step,
         "seconds": seconds,
-        "best": {"metric": monitor, "value": metrics.get(monitor), "epoch": best_epoch},
+        "best": {"metric": monitor, "value": metrics.get(monitor), "epoch": best_epoch, "most_iterations": most},
         "device": str(trainer.strategy.root_device),
     }
     write_json(folder / "summary.json", summary)
     figure = folder.parent / "figures" / f"training_{folder.name}.png"
     metrics_file = folder / "logs" / "metrics.csv"
     if metrics_file.is_file():
-        plot_training(figure, read_metrics(metrics_file))
+        plot_training(figure, read_metrics(metrics_file), most_iterations=most)
     return report_lines(summary, folder, figure, iteration_lines(kept.get("iteration_card")))
 
 
@@ -72,6 +73,7 @@ def export_settings(cli: Any, metrics: dict[str, float]) -> dict[str, Any]:
         "network": {"class_path": network["class_path"], "init_args": network.get("init_args") or {}},
         "problem": cli.spec("problem") or None,
         "metrics": metrics,
+        "most_iterations": getattr(cli.model, "most_iterations", None),
     }
     if data is not None:
         a, _ = data.training_fields()
@@ -111,7 +113,7 @@ def report_lines(summary: dict[str, Any], folder: Path, figure: Path, counts: Se
         f"{summary['epochs']} epochs, {summary['steps']} steps, {summary['seconds']:.0f} s"
     ]
     if best["value"] is not None:
-        lines.append(f"  best {best['metric']} {format_number(best['value'])} at epoch {best['epoch']}")
+        lines.append(f"  best {metric_text(best['metric'], best['value'], best['most_iterations'])} at epoch {best['epoch']}")
     lines += [f"  {line}" for line in counts]
     lines.append(f"  {folder / 'export'}, {figure}")
     return "\n".join(lines)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+
+from pdeflow.run_folder import metric_text
 
 
 class PlainProgress(Callback):
@@ -26,19 +30,44 @@ class PlainProgress(Callback):
         where = f"epoch {trainer.current_epoch + 1}" + (
             f"/{total}" if total else f", step {trainer.global_step}"
         )
-        text = "  ".join(f"{name} {float(value):.3g}" for name, value in trainer.callback_metrics.items())
+        most = getattr(task, "most_iterations", None)
+        text = "  ".join(metric_text(name, float(value), most) for name, value in trainer.callback_metrics.items())
         print(f"  {where}  {text}  {now - self.start:.0f} s", flush=True)
 
 
 class RateLog(Callback):
-    """Log one learning rate, that of the first parameter group, as "lr"."""
+    """Log one learning rate, that of the first parameter group, as "lr"; in a short training everything is logged more often."""
 
-    def on_train_batch_end(self, trainer: Trainer, task: LightningModule, *_: Any) -> None:
+    POINTS = 100
+    """Points of a curve that a picture shows apart."""
+
+    def on_train_start(self, trainer: Any, task: LightningModule) -> None:
+        """Shorten the interval."""
+        steps = trainer.estimated_stepping_batches
+        if math.isfinite(steps):
+            trainer.log_every_n_steps = max(1, min(trainer.log_every_n_steps, int(steps) // self.POINTS))
+
+    def on_train_batch_end(self, trainer: Any, task: LightningModule, *_: Any) -> None:
         """Log at the trainer's interval."""
-        every: int = getattr(trainer, "log_every_n_steps", 10)
-        if trainer.logger is not None and trainer.optimizers and trainer.global_step % every == 0:
+        if trainer.logger is not None and trainer.optimizers and trainer.global_step % trainer.log_every_n_steps == 0:
             rate = trainer.optimizers[0].param_groups[0]["lr"]
             trainer.logger.log_metrics({"lr": float(rate)}, step=trainer.global_step)
+
+
+class AtStart(Callback):
+    """Call a function when a training starts, after all that may refuse it.
+
+    Args:
+        write: What to do, by the first of several processes.
+    """
+
+    def __init__(self, write: Callable[[], None]) -> None:
+        self.write = write
+
+    def on_train_start(self, trainer: Trainer, task: LightningModule) -> None:
+        """Call it."""
+        if trainer.is_global_zero:
+            self.write()
 
 
 class OptimizerName(Callback):

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from pdeflow.cli.exit_codes import INTERNAL, OK
+from pdeflow.errors import UsageError
 
 REQUIRED = ("torch", "neuraloperator", "lightning", "jsonargparse", "numpy", "scipy", "pyamg", "scikit-fem", "h5py",
             "matplotlib", "rich", "safetensors", "pyyaml")  # fmt: skip
@@ -16,9 +17,10 @@ OPTIONAL = {  # module: (distribution, what installs it, what for)
     "meshio": ("meshio", "pdeflow[mesh]", "mesh files of other programs: .msh, .vtu, .obj, and --to vtu"),
     "gmsh": ("gmsh", "pdeflow[mesh]", "GPL: triangles in polygons; without it meshes come from the built-in DistMesh"),
     "igl": ("libigl", "pdeflow[geom]", "closest points of triangle surfaces, faster than our own trees"),
-    "warp": ("warp-lang", "warp-lang", "the same on an NVIDIA GPU"),
+    "warp": ("warp-lang", "warp-lang", "closest points of triangle surfaces on an NVIDIA GPU"),
     "kvxopt": ("kvxopt", "pdeflow[direct]", "CHOLMOD, GPL-3: the fastest direct solver for symmetric positive definite systems"),
     "ilupp": ("ilupp", "pdeflow[direct]", "incomplete Cholesky, GPL-3: --preconditioner ic"),
+    "petsc4py": ("petsc4py", "petsc4py", "PETSc: --preconditioner petsc:TYPE, and matrices of petsc4py"),
     "the_well": ("the-well", "pdeflow[dev]", "the reader of The Well, which opens our datasets"),
 }
 
@@ -32,7 +34,12 @@ def main(argv: list[str], command: str = "doctor") -> int:
 
     Returns:
         0, or 1 where the self-test failed.
+
+    Raises:
+        UsageError: If there are arguments.
     """
+    if rest := [word for word in argv if word not in ("-q", "-v")]:
+        raise UsageError(f"doctor takes no arguments, got {' '.join(rest)}")
     print(
         f"pdeflow {version('pdeflow')}, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     )

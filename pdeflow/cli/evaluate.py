@@ -16,6 +16,8 @@ from pdeflow.cli.training_data import training_data
 from pdeflow.errors import DataError, UsageError
 
 METRICS = ("rel_l2", "rel_h1", "max_error", "residual", "energy_error")
+LABELS = {"residual": "relative residual"}
+"""Names of metrics in the printed table, where they are not those of the file."""
 MOST_FRAMES = 6
 """Frames whose error is printed at most, so that they stay on one line."""
 
@@ -231,7 +233,7 @@ def lines(summary: dict[str, Any]) -> str:
 
     header = ("metric", "mean", "median", "95 %", "worst")
     rows = [
-        (name, *(m[key] for key in ("mean", "median", "q95", "worst")))
+        (LABELS.get(name, name), *(m[key] for key in ("mean", "median", "q95", "worst")))
         for name, m in summary["metrics"].items()
     ]
     text = f"evaluate: {summary['count']} samples of {summary['data']} ({summary['split']}), stage {summary['stage']}\n"

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from pdeflow.cli.main import suggestion
+from pdeflow.cli.shipped import configs, located, shipped_hint
 from pdeflow.errors import UsageError
 
 SHARED = ("name", "problem", "seed_everything")
@@ -38,19 +39,12 @@ def find(name: str) -> Path:
     Raises:
         UsageError: If there is no such file; the message lists the shipped ones.
     """
-    if Path(name).is_file():
-        return Path(name)
+    if located(name).is_file():
+        return located(name, say=True)
     shipped = {path.stem: path for path in sorted(configs().glob("experiments/*.yaml"))}
     if name.replace("-", "_") in shipped:
         return shipped[name.replace("-", "_")]
     raise UsageError(f"file {name} not found; give a path, or one of: {', '.join(shipped) or 'none shipped'}")
-
-
-def configs() -> Path:
-    """Return the folder of settings files: inside the package when installed, beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "configs"
-    return inside if inside.is_dir() else package.parent / "configs"
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -67,9 +61,7 @@ def read(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise UsageError(
-            f"settings file {path} not found; pdeflow run --help names the ones that ship with the package"
-        )
+        raise UsageError(f"settings file {path} not found; {shipped_hint(path)}")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -282,7 +274,8 @@ def settings(
         UsageError: If a file is missing, not a settings file, or that of another command.
     """
     content: dict[str, Any] = {}
-    for file in files:
+    for name in files:
+        file = located(name, say=True)
         found = read(file)
         refuse_other_command(file, found, command)
         content = merge(content, found)

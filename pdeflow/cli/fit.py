@@ -7,18 +7,30 @@ import os
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pdeflow.cli import experiment
+from pdeflow.cli.arrays import check_place
 from pdeflow.cli.exit_codes import INTERRUPTED, OK, TERMINATED
 from pdeflow.cli.metrics_log import kept_metrics
-from pdeflow.cli.training_data import with_found_data
-from pdeflow.errors import DataError, UsageError
+from pdeflow.cli.resuming import (
+    WITHIN_EPOCH,
+    begun,
+    check_checkpoint,
+    check_length,
+    is_within_epoch,
+    resume_path,
+)
+from pdeflow.cli.training_data import check_data, with_data_path, with_found_data
+from pdeflow.errors import UsageError
 
 RUN = "PDEFLOW_RUN"
 """Environment variable by which processes that the trainer starts find the folder of the run."""
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+"""Environment variables in which Lightning looks for the number of a process, in this order."""
 
 
 def main(argv: list[str], command: str = "fit") -> int:
@@ -34,7 +46,9 @@ def main(argv: list[str], command: str = "fit") -> int:
     files, rest = experiment.split_files(argv)
     stage, out, checkpoint = (experiment.take(rest, name) for name in ("--stage", "--out", "--ckpt_path"))
     quiet = "-q" in rest
-    rest = [word for word in rest if word not in ("-q", "-v", "--help-all")]
+    if "--resume" in rest:
+        files, stage, checkpoint = (files, stage, checkpoint or "last") if files else begun(out, stage, checkpoint)
+    rest = [word for word in rest if word not in ("-q", "-v", "--help-all", "--resume")]
     if "--help-all" in argv:
         rest = ["--help"]
     elif not files and "--print_config" not in " ".join(rest) and "--model" not in " ".join(rest):
@@ -65,28 +79,31 @@ def fit(
     Returns:
         Exit code.
     """
-    import torch
+    config, known = with_data_path(config), out or os.environ.get(RUN)
+    check_place(out, "out", folder=True)
+    check_data(config, overrides)
+    resume = resume_path(None if known is None else Path(known) / stage, checkpoint)
+    if known is not None and resume is None and not is_follower() and (Path(known) / stage / "checkpoints").exists():
+        raise UsageError(
+            f"{Path(known) / stage} holds a training already; resume it with --ckpt_path last, or choose another --out"
+        )
+    import torch  # from here on seconds pass
 
     from pdeflow.cli.trainer_cli import TrainerCLI
-    from pdeflow.run_folder import create, point_latest, provenance, write_json, write_yaml
+    from pdeflow.run_folder import create, point_latest
 
-    config = with_data_path(config)
     cli = TrainerCLI(config, overrides)
-    run = Path(out or os.environ.get(RUN) or create(cli.config.name))
+    run = Path(known or create(cli.config.name))
     folder = run / stage
-    resume = resume_path(folder, run, checkpoint)
     if is_follower():
         return run_trainer(make_trainer(cli, folder, quiet=True), cli, resume, folder)
-    if resume is None and (folder / "checkpoints").exists():
-        raise UsageError(
-            f"{folder} holds a training already; resume it with --ckpt_path last, or choose another --out"
-        )
     start = time.monotonic()
     made = [run, *run.parents[:2]] if out is None else [folder if run.exists() else run]
     with training_folder(folder, made), kept_metrics(folder), told_to_followers(run):
         trainer = make_trainer(cli, folder, quiet)
-        write_yaml(folder / "config.yaml", cli.resolved())
-        write_json(folder / "run.json", provenance(sys.argv[1:], int(cli.config.seed_everything)))
+        record_settings(cli, trainer, folder, resume)
+        if not quiet and hasattr(cli.model, "metrics_meaning"):
+            print(f"  {cli.model.metrics_meaning}", flush=True)
         code = run_trainer(trainer, cli, resume, folder)
     if out is None:
         point_latest(run)
@@ -101,9 +118,29 @@ def fit(
 
 def is_follower() -> bool:
     """Whether this is not the first of several processes that train together: it writes nothing and says nothing."""
-    from lightning.pytorch.utilities import rank_zero_only
+    return next((os.environ[name] for name in RANKS if name in os.environ), "0") != "0"
 
-    return getattr(rank_zero_only, "rank", 0) not in (None, 0)
+
+def record_settings(cli: Any, trainer: Any, folder: Path, resume: Path | None) -> None:
+    """Write the settings and what made the run: at once, or, over those of a training that is resumed, when it goes on.
+
+    Args:
+        cli: Parsed settings.
+        trainer: The trainer.
+        folder: Folder of the stage.
+        resume: Checkpoint, or None.
+    """
+    from pdeflow.cli.callbacks import AtStart
+    from pdeflow.run_folder import provenance, write_json, write_yaml
+
+    def write() -> None:
+        write_yaml(folder / "config.yaml", cli.resolved())
+        write_json(folder / "run.json", provenance(sys.argv[1:], int(cli.config.seed_everything)))
+
+    if resume is None:
+        write()
+    else:
+        trainer.callbacks.append(AtStart(write))
 
 
 @contextlib.contextmanager
@@ -146,43 +183,12 @@ def training_folder(folder: Path, made: Sequence[Path]) -> Iterator[None]:
         raise
 
 
-def with_data_path(config: dict[str, Any]) -> dict[str, Any]:
-    """Fill in the dataset's folder, datasets/NAME, where the settings have a data section without a path."""
-    data = config.get("data")
-    if not isinstance(data, dict) or "path" in (data.get("init_args") or {}) or "path" in data:
-        return config
-    where = {"init_args": {"path": f"datasets/{config.get('name', 'run')}"}}
-    return experiment.merge(config, {"data": experiment.merge(where, data)})
-
-
-def resume_path(folder: Path, run: Path, checkpoint: str | None) -> Path | None:
-    """Return the checkpoint to resume from.
-
-    Args:
-        folder: Folder of the stage.
-        run: Run folder.
-        checkpoint: A file, "last", or None.
-
-    Returns:
-        The file, or None.
-
-    Raises:
-        UsageError: If it does not exist.
-    """
-    if checkpoint is None:
-        return None
-    path = folder / "checkpoints" / "last.ckpt" if checkpoint == "last" else Path(checkpoint)
-    if not path.is_file():
-        hint = f"; name the run that holds it with --out (now {run})" if checkpoint == "last" else ""
-        raise UsageError(f"checkpoint {path} not found{hint}")
-    return path
-
-
 def make_trainer(cli: Any, folder: Path, quiet: bool) -> Any:
     """Instantiate the trainer with the run's logger, checkpoints and progress."""
     from lightning.pytorch.loggers import CSVLogger
 
     from pdeflow.cli.callbacks import OptimizerName, PlainProgress, RateLog, checkpoints
+    from pdeflow.cli.trainer_cli import new_trainer
 
     extra: list[Any] = [*checkpoints(folder, monitor_of(cli)), RateLog(), OptimizerName()]
     bar = sys.stdout.isatty() and not quiet
@@ -192,7 +198,7 @@ def make_trainer(cli: Any, folder: Path, quiet: bool) -> Any:
     if config.get("logger") in (None, True):
         config["logger"] = CSVLogger(folder, name="", version="logs")
     config |= {"enable_progress_bar": bar, "default_root_dir": str(folder)}
-    return cli.trainer_class(**config)
+    return new_trainer(cli.trainer_class, config)
 
 
 def monitor_of(cli: Any) -> str | None:
@@ -215,69 +221,21 @@ def run_trainer(trainer: Any, cli: Any, resume: Path | None, folder: Path) -> in
 
     Raises:
         DataError: If the checkpoint does not fit the task.
+        UsageError: If it has been trained for longer than the settings allow.
     """
     from pdeflow.cli.trainer_cli import quiet_libraries
     from pdeflow.run_folder.unfinished import resume_command
 
     quiet_libraries()
     if resume is not None:
-        check_checkpoint(resume, cli.model)
+        checkpoint = check_checkpoint(resume, cli.model)
+        check_length(resume, checkpoint, trainer)
+        warnings.filterwarnings("ignore", message=".*could not find the monitored key.*")  # in an epoch that was trained, not validated
+        if cli.datamodule is not None and is_within_epoch(checkpoint) and not is_follower():
+            print(f"fit: {WITHIN_EPOCH}", file=sys.stderr)
     with contextlib.suppress(SystemExit):  # Lightning's graceful end of an interrupted training
         trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resume, weights_only=True)
     if not trainer.interrupted and not trainer.received_sigterm:
         return OK
     print(f"\nfit: interrupted; resume with: {resume_command(folder)}", file=sys.stderr)
     return TERMINATED if trainer.received_sigterm else INTERRUPTED
-
-
-def check_checkpoint(path: Path, task: Any) -> None:
-    """Refuse a checkpoint of another class, shape or optimizer before training starts.
-
-    Args:
-        path: Lightning checkpoint.
-        task: The task that would be resumed.
-
-    Raises:
-        DataError: If the file is damaged, its weights have other names or shapes, or its optimizer is another.
-    """
-    import torch
-
-    try:
-        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
-        state = checkpoint["state_dict"]
-    except Exception as error:
-        raise DataError(f"checkpoint {path} cannot be read ({' '.join(str(error).split())[:160]})") from error
-    own = {name: tuple(value.shape) for name, value in task.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in state.items()}
-    different = sorted(name for name in own.keys() | found.keys() if own.get(name) != found.get(name))
-    if different:
-        name = different[0]
-        raise DataError(
-            f"checkpoint {path} does not fit {type(task).__name__} with {type(task.network).__name__}: {len(different)} "
-            f"tensors differ, first {name!r} is {found.get(name, 'missing')} there and {own.get(name, 'missing')} here; "
-            "use the settings it was trained with"
-        )
-    check_optimizer(path, checkpoint, task)
-
-
-def check_optimizer(path: Path, checkpoint: dict[str, Any], task: Any) -> None:
-    """Refuse a checkpoint whose optimizer is of another class than the settings name.
-
-    Args:
-        path: File of the checkpoint.
-        checkpoint: Its content.
-        task: The task that would be resumed.
-
-    Raises:
-        DataError: If it is.
-    """
-    from pdeflow.cli.callbacks import OptimizerName, class_path
-    from pdeflow.tasks.configure import resolve
-
-    saved = checkpoint.get(OptimizerName.KEY)
-    make, _ = resolve(task.optimizer, "optimizer")
-    if saved is not None and isinstance(make, type) and class_path(make) != saved:
-        raise DataError(
-            f"checkpoint {path} holds the state of {saved}, the settings name {class_path(make)}; "
-            "resume with the optimizer it was trained with, or train anew in another --out"
-        )

@@ -9,6 +9,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from pdeflow.cli import experiment
+from pdeflow.cli.arrays import check_place
 from pdeflow.cli.exit_codes import BAD_DATA, OK
 from pdeflow.cli.progress import progress
 from pdeflow.errors import UsageError
@@ -196,6 +197,7 @@ def generate_dataset(settings: Any, quiet: bool) -> dict[str, Any]:
     from pdeflow.generation import generate
 
     out = folder(settings)
+    check_place(str(out), "out", folder=True)
     with progress("generate", quiet) as display:
         manifest = generate(
             settings.problem, out, count=settings.count, grid=settings.grid, h=settings.h, seed=settings.seed_everything,

@@ -47,7 +47,7 @@ def text_of(path: Path) -> str:
         DataError: If a mesh file is damaged.
     """
     if not path.exists():
-        raise UsageError(f"{path} not found")
+        path = shipped(path)
     if path.is_dir() and (path / "manifest.json").is_file():
         from pdeflow.data import describe
 
@@ -60,6 +60,8 @@ def text_of(path: Path) -> str:
         from pdeflow.cli.mesh_info import mesh_lines
 
         return mesh_lines(path)
+    if {"u", "index"} <= arrays_in(path):
+        return prediction_lines(path)
     if path.suffix in (".mtx", ".npz", ".gz"):
         from pdeflow.linalg import describe as describe_matrix
         from pdeflow.linalg.matrix_files import read_matrix
@@ -84,12 +86,44 @@ def text_of(path: Path) -> str:
     )
 
 
+def shipped(path: Path) -> Path:
+    """Return the settings file that ships with the package under this name: configs/fit/darcy.yaml, or darcy_quickstart.
+
+    Raises:
+        UsageError: If none does.
+    """
+    from pdeflow.cli import experiment
+
+    try:
+        return experiment.find(str(path))
+    except UsageError as error:
+        raise UsageError(f"{path} not found") from error
+
+
+def arrays_in(path: Path) -> set[str]:
+    """Return the names of the arrays of an .npz file; none of another file."""
+    import zipfile
+
+    if path.suffix != ".npz" or not zipfile.is_zipfile(path):
+        return set()
+    with zipfile.ZipFile(path) as archive:
+        return {name.removesuffix(".npy") for name in archive.namelist()}
+
+
+def prediction_lines(path: Path) -> str:
+    """Return what `pdeflow predict` wrote."""
+    import numpy as np
+
+    with np.load(path) as arrays:
+        count, *shape = arrays["u"].shape
+    fields = f"u, {count} samples of {shape_text(shape)} (channels, grid); index, their numbers in the split"
+    return f"predictions {path}\nfields      {fields}\nread with   numpy.load({str(path)!r})"
+
+
 def is_mesh(path: Path) -> bool:
     """Return whether a file holds a mesh: by its suffix, and for .npz and .h5 by what is in it."""
     if path.suffix == ".npz":
-        import zipfile
-
-        return zipfile.is_zipfile(path) and "cells.npy" in zipfile.ZipFile(path).namelist()
+        return "cells" in arrays_in(path)
     if path.suffix in (".h5", ".hdf5"):
         import h5py
 
@@ -149,32 +183,35 @@ def where(found: dict[str, Any]) -> str:
 
 def run_lines(path: Path) -> str:
     """Return the stages of a run with their main figures."""
-    from pdeflow.run_folder import exports, read_json, resolve
+    from pdeflow.run_folder import exports, metric_text, read_json, resolve
     from pdeflow.run_folder.unfinished import resume_command, unfinished
 
     run = resolve(path)
-    lines = [f"run         {run}"]
+    stopped, trained = unfinished(run), exports(run)
+    width = max([11, *(len(name) for name in [*trained, *(folder.name for folder in stopped)])])
+    lines = [f"{'run':<{width}} {run}"]
     if (run / "run.json").is_file():
         made = read_json(run / "run.json")
         lines.append(
-            f"made by     {made['command']} (pdeflow {made['versions']['pdeflow']}), {made['started']}, {made['device']}"
+            f"{'made by':<{width}} {made['command']} (pdeflow {made['versions']['pdeflow']}), {made['started']}, {made['device']}"
         )
     if (run / "generate" / "manifest.json").is_file():
         from pdeflow.data import describe
 
         lines.append(
-            "generate    " + dataset_lines(describe(run / "generate")).splitlines()[0].split(maxsplit=1)[1]
+            f"{'generate':<{width}} " + dataset_lines(describe(run / "generate")).splitlines()[0].split(maxsplit=1)[1]
         )
-    for name, settings in exports(run).items():
-        numbers = ", ".join(f"{key} {value:.3g}" for key, value in (settings.get("metrics") or {}).items())
-        lines.append(f"{name:<11} {settings['kind']}, {settings['network']['class_path']} {numbers}")
-    lines += [f"{folder.name:<11} training not finished; go on with: {resume_command(folder)}" for folder in unfinished(run)]
+    for name, settings in trained.items():
+        most = settings.get("most_iterations")
+        numbers = [metric_text(key, value, most) for key, value in (settings.get("metrics") or {}).items()]
+        lines.append(f"{name:<{width}} " + ", ".join([settings["kind"], settings["network"]["class_path"], *numbers]))
+    lines += [f"{folder.name:<{width}} training not finished; go on with: {resume_command(folder)}" for folder in stopped]
     lines += [
-        f"{stage:<12}{run / stage / 'summary.json'}"
+        f"{stage:<{width}} {run / stage / 'summary.json'}"
         for stage in ("evaluate", "solve")
         if (run / stage / "summary.json").is_file()
     ]
-    lines += [f"report      {run / 'report.html'}"] if (run / "report.html").is_file() else []
+    lines += [f"{'report':<{width}} {run / 'report.html'}"] if (run / "report.html").is_file() else []
     if len(lines) == 1:
         raise UsageError(f"{run} is neither a dataset (no manifest.json) nor a run folder (no stage in it)")
     return "\n".join(lines)

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import re
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from pdeflow.cli.exit_codes import BAD_DATA, INTERNAL, USAGE
@@ -48,7 +49,7 @@ def one_line(error: BaseException) -> str:
     if _refused(error):
         return constructor_message(text)
     if _from_parser(error):
-        return settings_message(text)
+        return settings_message(text, _options(error))
     if _raised_at_a_door(error):
         return " ".join(text.split())
     return " ".join(f"{type(error).__name__}: {text}; run again with --debug for the traceback".split())
@@ -89,11 +90,20 @@ def constructor_message(text: str) -> str:
     return "settings: " + " ".join((said.group(1) if said else text).split())
 
 
-def settings_message(text: str) -> str:
+def _options(error: BaseException) -> list[str]:
+    """Return the options of the parser that refused a command line, without dashes: the parser is where the error was raised."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if actions := getattr(frame.f_locals.get("self"), "_actions", ()):
+            return [word.lstrip("-") for action in actions for word in action.option_strings]
+    return []
+
+
+def settings_message(text: str, options: Sequence[str] = ()) -> str:
     """Shorten what jsonargparse says about a wrong setting to its innermost sentence.
 
     Args:
         text: Message of the parser, possibly nested over many lines.
+        options: Options that the parser knows.
 
     Returns:
         "KEY: what is wrong", with a suggestion where a known name is near.
@@ -105,7 +115,7 @@ def settings_message(text: str) -> str:
     )
     if unknown:
         name = next(group for group in unknown.groups() if group).lstrip("-").split("=")[0]
-        return f"{where}unknown option {name!r}{_near(name, text)}; --help-all lists every option"
+        return f"{where}unknown option {name!r}{_near(name, text, options)}; --help-all lists every option"
     missing = re.search(
         r"Key \"([\w.]+)\" is required|the following arguments are required: ([\w., ]+)", text
     )
@@ -158,8 +168,8 @@ def _class_paths(word: str, key: str) -> str:
     return f"; write {lower[near[0]]}" if near else f"; write a class with its module, one of {' or '.join(homes)} (--help-all lists them)"
 
 
-def _near(name: str, text: str) -> str:
-    """Return a suggestion among the options of the class that the message names."""
+def _near(name: str, text: str, options: Sequence[str]) -> str:
+    """Return a suggestion among the options of the class that the message names, else among those of the parser."""
     last = name.rsplit(".", 1)[-1]
     known: list[str] = []
     for path in re.findall(r"class_path '([\w.]+)'", text):
@@ -168,7 +178,7 @@ def _near(name: str, text: str) -> str:
             known += inspect.signature(getattr(importlib.import_module(module), attribute)).parameters
         except (ImportError, AttributeError, ValueError, TypeError):
             continue
-    near = difflib.get_close_matches(last, known, n=1)
+    near = difflib.get_close_matches(last, known, n=1) or difflib.get_close_matches(name, options, n=1)
     return f", did you mean {near[0]!r}?" if near else ""
 
 

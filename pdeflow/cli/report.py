@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pdeflow.cli.exit_codes import OK
 from pdeflow.errors import UsageError
 
@@ -26,6 +28,8 @@ def main(argv: list[str], command: str = "report") -> int:
     dataset = (run / "manifest.json").is_file()
     if not dataset and not any(run.glob("*/summary.json")) and not (run / "generate" / "manifest.json").is_file():
         raise UsageError(f"{run} holds no finished stage and is no dataset; pdeflow run makes one, pdeflow generate the other")
+    if not os.access(run, os.W_OK | os.X_OK):
+        raise UsageError(f"{run} may not be written to, and the page is kept there; copy the folder to where it may be: pdeflow report COPY")
     page = write_report(run)
     print(f"report: {page} ({page.stat().st_size / 1e6:.1f} MB)")
     return OK

@@ -24,7 +24,7 @@ def main(argv: list[str], command: str = "run") -> int:
     """Run an experiment.
 
     Args:
-        argv: FILE or NAME of a shipped one, --force, --out RUN.
+        argv: FILE or NAME of a shipped one, --force, --out RUN, --print_config.
         command: Its name.
 
     Returns:
@@ -32,13 +32,16 @@ def main(argv: list[str], command: str = "run") -> int:
     """
     rest = [word for word in argv if word not in ("-q", "-v")]
     force, out = "--force" in rest, experiment.take(rest, "--out")
-    files, rest = experiment.split_files([word for word in rest if word != "--force"])
+    files, rest = experiment.split_files([word for word in rest if word not in ("--force", "--print_config")])
     names = files + rest
     if len(names) != 1 or names[0].startswith("-"):
         raise UsageError(
             f"expected one experiment: pdeflow run FILE.yaml, or pdeflow run darcy_quickstart; got {names}"
         )
     file = experiment.find(names[0])
+    if "--print_config" in argv:
+        print(file.read_text(encoding="utf-8").rstrip())
+        return OK
     content = experiment.read(file)
     experiment.refuse_other_command(file, content, "run")
     sections = [name for name in experiment.stages(content) if name != "report"]

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from pdeflow.cli import experiment
+from pdeflow.cli.arrays import check_place
 from pdeflow.cli.exit_codes import OK
-from pdeflow.cli.fit import check_checkpoint
+from pdeflow.cli.resuming import check_checkpoint
 from pdeflow.cli.training_data import training_data
 from pdeflow.errors import DataError, UsageError
 from pdeflow.run_folder import Stages
@@ -33,6 +34,9 @@ def main(argv: list[str], command: str) -> int:
         )
     found = Stages.find(rest[0], "operator")
     folder = found.run / found.stage
+    target = (Path(out) if out else folder / "predictions.npz").with_suffix(".npz")
+    if command == "predict":
+        check_place(str(target), "out")
     if not (folder / "config.yaml").is_file():
         raise DataError(f"{folder} has no config.yaml; it was not made by pdeflow fit")
     from pdeflow.cli.trainer_cli import quiet_libraries
@@ -48,7 +52,7 @@ def main(argv: list[str], command: str) -> int:
     run = getattr(trainer, command)
     result = run(cli.model, datamodule=cli.datamodule, ckpt_path=path, weights_only=True, **silent)
     if command == "predict":
-        print(write_predictions(result, Path(out) if out else folder / "predictions.pt"))
+        print(write_predictions(result, target))
     else:
         numbers = "  ".join(f"{name} {value:.6g}" for name, value in result[0].items())
         print(f"{command} {folder}: {numbers}")
@@ -59,7 +63,7 @@ def build(folder: Path, overrides: list[str]) -> tuple[Any, Any]:
     """Rebuild task, data and a bare trainer from the settings of a stage."""
     from lightning import Trainer
 
-    from pdeflow.cli.trainer_cli import TrainerCLI
+    from pdeflow.cli.trainer_cli import TrainerCLI, new_trainer
 
     settings = experiment.read(folder / "config.yaml")
     named = ((settings.get("data") or {}).get("init_args") or {}).get("path") is not None
@@ -67,11 +71,11 @@ def build(folder: Path, overrides: list[str]) -> tuple[Any, Any]:
         path = training_data(folder, "--data.path")
         settings = experiment.merge(settings, {"data": {"init_args": {"path": str(path)}}}) if path is not None else settings
     cli = TrainerCLI(settings, overrides)
-    trainer = Trainer(
-        accelerator=cli.config.trainer.accelerator, devices=1, logger=False, enable_progress_bar=False,
-        enable_checkpointing=False, enable_model_summary=False, default_root_dir=str(folder),
-    )  # fmt: skip
-    return cli, trainer
+    options = {
+        "accelerator": cli.config.trainer.accelerator, "devices": 1, "logger": False, "enable_progress_bar": False,
+        "enable_checkpointing": False, "enable_model_summary": False, "default_root_dir": str(folder),
+    }  # fmt: skip
+    return cli, new_trainer(Trainer, options)
 
 
 def write_predictions(batches: list[dict[str, torch.Tensor]], path: Path) -> str:
@@ -79,7 +83,7 @@ def write_predictions(batches: list[dict[str, torch.Tensor]], path: Path) -> str
 
     Args:
         batches: What predict_step returned.
-        path: File; its suffix becomes .npz.
+        path: File to write.
 
     Returns:
         A line for people.
@@ -90,7 +94,6 @@ def write_predictions(batches: list[dict[str, torch.Tensor]], path: Path) -> str
 
     u = torch.cat([batch["u"] for batch in batches])
     index = torch.cat([torch.as_tensor(batch["index"]) for batch in batches])
-    path = path.with_suffix(".npz")
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.stem}.{os.getpid()}.npz")
     np.savez_compressed(aside, u=u.numpy(), index=index.numpy())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,20 @@ import torch
 import yaml
 from lightning import LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, LRSchedulerTypeTuple
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 import pdeflow.data
 import pdeflow.losses
 import pdeflow.models
 import pdeflow.optim
 import pdeflow.tasks  # noqa: F401  imported so that class paths resolve and --help-all lists them
+from pdeflow.errors import UsageError
 from pdeflow.problems import Problem
 
 QUIET = (
     "jsonargparse", "does not have many workers", "log_every_n_steps", "logging interval", "LeafSpec", "tensorboard",
     "callbacks used to create the checkpoint", "across ranks is zero", "Checkpoint directory", "Experiment logs directory", "`val_dataloader`",
+    "ended before the epoch ended",
 )  # fmt: skip
 """Parts of third-party warnings that say nothing about a run."""
 TRAINER = {
@@ -55,6 +58,24 @@ def quiet_libraries() -> None:
     for text in QUIET:
         warnings.filterwarnings("ignore", message=f".*{text}.*")
     warnings.filterwarnings("ignore", category=DeprecationWarning)
+
+
+def new_trainer(kind: type, options: Mapping[str, Any]) -> Any:
+    """Build a trainer.
+
+    Args:
+        kind: Its class.
+        options: Its arguments.
+
+    Raises:
+        UsageError: If Lightning refuses them, such as an accelerator that this machine has not.
+    """
+    try:
+        return kind(**options)
+    except (MisconfigurationException, ValueError) as error:
+        accelerator = options.get("accelerator", "auto")
+        hint = f"; asked for --trainer.accelerator {accelerator}, --trainer.accelerator cpu works everywhere" if accelerator not in ("auto", "cpu") else ""
+        raise UsageError(f"trainer: {' '.join(str(error).split()).rstrip('.')}{hint}") from error
 
 
 class TrainerCLI(LightningCLI):

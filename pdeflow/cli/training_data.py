@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pdeflow.cli import experiment
 from pdeflow.errors import UsageError
-from pdeflow.run_folder import read_json
 
 
 def training_data(stage: Path, option: str) -> Path | None:
@@ -27,6 +26,8 @@ def training_data(stage: Path, option: str) -> Path | None:
     Raises:
         UsageError: If they name one that is in none of these places.
     """
+    from pdeflow.run_folder import read_json
+
     settings = experiment.read(stage / "config.yaml") if (stage / "config.yaml").is_file() else {}
     data = settings.get("data") or {}
     path = (data.get("init_args") or {}).get("path")
@@ -61,3 +62,35 @@ def with_found_data(config: dict[str, Any], files: Sequence[str], overrides: Seq
         return config
     found = training_data(stage, "--data.path")
     return config if found is None else experiment.merge(config, {"data": {"init_args": {"path": str(found)}}})
+
+
+def with_data_path(config: dict[str, Any]) -> dict[str, Any]:
+    """Fill in the dataset's folder, datasets/NAME, where the settings have a data section without a path."""
+    data = config.get("data")
+    if not isinstance(data, dict) or "path" in (data.get("init_args") or {}) or "path" in data:
+        return config
+    where = {"init_args": {"path": f"datasets/{config.get('name', 'run')}"}}
+    return experiment.merge(config, {"data": experiment.merge(where, data)})
+
+
+def check_data(config: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    """Refuse a dataset that is not there, or that nobody reads, before the seconds that the libraries take to load.
+
+    Args:
+        config: Settings of a training.
+        overrides: Options of the command line.
+
+    Raises:
+        UsageError: If the settings or the command line name a folder that does not exist, or the task draws its own data.
+    """
+    rest = list(overrides)
+    named = [experiment.take(rest, option) for option in ("--data.path", "--data.init_args.path")]
+    if any(word.partition("=")[0] in ("--data", "--data.class_path") for word in rest):
+        return
+    data = config.get("data") or {}
+    if any(named) and config and not data:
+        raise UsageError("these settings have no section data, their task draws its own data; leave --data.path out")
+    path = next(filter(None, named), (data.get("init_args") or {}).get("path"))
+    if path is not None and str(data.get("class_path")).startswith("pdeflow.") and not Path(path).is_dir():
+        made = f"create it with: pdeflow generate -c SETTINGS, such as configs/generate/darcy.yaml, --out {path}"
+        raise UsageError(f"dataset {path} not found; {made}; or name another with --data.path DIR")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from pdeflow.report.canvas import label_axes, line_style, new_figure, save_figure, save_numbers, say_empty
 
@@ -64,11 +65,24 @@ def _draw_panel(
     values = [float(row[2]) for row in table]
     if _panel_of(names[0]) != "learning rate" and min(values) > 0 and max(values) > 5 * min(values):
         axes.set_yscale("log")
+        if "iterations" in names[0]:  # whole powers of ten are far apart, and 4 × 10¹ is no number of iterations
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
     return table
 
 
+def _draw_cap(axes: Axes, table: Sequence[Sequence[Any]], most: float | None) -> None:
+    """Draw the count that stands for no convergence as a line, where it occurs."""
+    if most is not None and any(row[0].endswith("iterations") and row[2] >= most for row in table):
+        axes.axhline(most, color="0.4", linewidth=1.0, label=f"{most:g}: not converged")
+
+
 def plot_training(
-    path: str | Path, rows: Sequence[Mapping[str, float]], keys: Sequence[str] | None = None
+    path: str | Path,
+    rows: Sequence[Mapping[str, float]],
+    keys: Sequence[str] | None = None,
+    most_iterations: float | None = None,
 ) -> Path:
     """Draw loss, validation error and learning rate of a training against the optimiser's step.
 
@@ -76,6 +90,7 @@ def plot_training(
         path: PNG to write; the series go to the ``.csv`` beside it.
         rows: Lines of the metrics file, from `read_metrics`.
         keys: Columns to draw; all but epoch and step where None.
+        most_iterations: What a solve that does not converge counts, drawn as a line.
 
     Returns:
         The path written; a panel without data is left out.
@@ -93,8 +108,12 @@ def plot_training(
     if not drawn:
         say_empty(grid[0], "nothing was logged")
     for axes, (title, names) in zip(grid, drawn.items(), strict=False):
-        table += _draw_panel(axes, rows, names)
+        drawn_rows = _draw_panel(axes, rows, names)
+        _draw_cap(axes, drawn_rows, most_iterations)
+        table += drawn_rows
         unit = "iterations" if all("iterations" in name for name in names) else "dimensionless"
-        label_axes(axes, title, "optimizer step", "" if title == "learning rate" else unit)
+        label_axes(axes, title, "optimizer step", "" if title == "learning rate" else unit, legend=False)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)  # below: it hides no data
     save_numbers(path, ("quantity", "step", "value"), table)
     return save_figure(figure, path)

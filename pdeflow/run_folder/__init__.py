@@ -8,7 +8,7 @@ from pdeflow.run_folder.folder import (
     write_json,
     write_yaml,
 )
-from pdeflow.run_folder.trained import Trained, iteration_lines, load
+from pdeflow.run_folder.trained import Trained, iteration_lines, load, metric_text
 
 __all__ = [
     "TRUSTED",
@@ -20,6 +20,7 @@ __all__ = [
     "instantiate",
     "iteration_lines",
     "load",
+    "metric_text",
     "point_latest",
     "provenance",
     "read_json",

@@ -110,6 +110,19 @@ def instantiate(spec: Mapping[str, Any], trust: Sequence[str] = ()) -> Any:
     return getattr(importlib.import_module(module), name)(**arguments)
 
 
+USES = {
+    "operator": "a trained operator, which predicts: pdeflow evaluate RUN, pdeflow predict RUN; a preconditioner is trained by a task such as DirectionLearning",
+    "preconditioner": "a trained preconditioner, which proposes no solution of its own: pdeflow solve --preconditioner RUN uses it",
+}
+"""What a kind of network is for, said where the other kind is needed."""
+
+
+def _other(found: Mapping[str, Mapping[str, Any]], kind: str | None) -> str:
+    """Return what a run holds instead of a network of a kind, or nothing."""
+    kinds = {str(spec.get("kind")) for spec in found.values()}
+    return USES.get(min(kinds), "") if kind and kinds and kind not in kinds else ""
+
+
 @dataclass(frozen=True)
 class Stages:
     """Stages of a run that hold an exported network, chosen by path.
@@ -139,13 +152,16 @@ class Stages:
         """
         parent, last = Path(path).parent, Path(path).name
         folder = resolve(path) if not ("." in last and Path(path).is_dir()) else resolve(parent) / last
-        if (folder / "export" / "model.json").is_file():
+        if (own := folder / "export" / "model.json").is_file():
+            if other := _other({folder.name: read_json(own)}, kind):
+                raise DataError(f"{path} holds {other}")
             return cls(folder.parent, folder.name)
         found = {name: spec for name, spec in exports(folder).items() if kind in (None, spec.get("kind"))}
         if not found:
             for stopped in unfinished(folder)[:1]:
                 raise DataError(f"{path}: the training of {stopped.name} was not finished; go on with: {resume_command(stopped)}")
-            raise DataError(f"{path} holds no trained {kind or 'network'}; pdeflow fit makes one")
+            nothing = f"no trained {kind or 'network'}; pdeflow fit makes one"
+            raise DataError(f"{path} holds {_other(exports(folder), kind) or nothing}")
         if len(found) > 1:
             operators = [name for name, spec in found.items() if spec.get("kind") == "operator"]
             if kind is not None or len(operators) != 1:

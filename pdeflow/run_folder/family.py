@@ -5,6 +5,7 @@ A network that was trained for another matrix is refused, not tried.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,9 @@ def check_family(network: Any, problem: Problem | None, system: Any) -> None:
 
     Raises:
         UsageError: In one line, with what was expected, what came, and what to do.
+
+    Warns:
+        UserWarning: If a network that reads a has seen constant ones only, and this one varies.
     """
     name, grid = type(network).__name__, system.grid
     if hasattr(network, "check_system"):  # it was trained for one matrix
@@ -56,7 +60,9 @@ def check_family(network: Any, problem: Problem | None, system: Any) -> None:
             f"{name} was trained for -div(a grad u) = f with u = 0 on the walls, and this matrix is no multiple of that one; use "
             "--preconditioner amg or ilu"
         )
-    if problem is None or getattr(network, "reads_coefficient", False):
+    if problem is not None and getattr(network, "reads_coefficient", False):
+        return _say_other_coefficients(name, problem, system)
+    if problem is None:
         return None
     if system.mask is not None:
         raise UsageError(f"{name} was trained on whole boxes and does not see obstacles; use LearnedVCycle, which reads them, or --preconditioner amg")
@@ -64,9 +70,7 @@ def check_family(network: Any, problem: Problem | None, system: Any) -> None:
         network.check_grid(grid.shape, grid.spacing())
     except ValueError as error:
         raise UsageError(f"{name} does not fit the grid {grid.shape}: {error}") from error
-    seen: list[Any] = [
-        problem.system(problem.sample(seeds.generator(0, seeds.SOLVE, index)), problem.grid((16,) * network.dim)) for index in range(DRAWS)
-    ]
+    seen = [_seen(problem, index) for index in range(DRAWS)]
     trained, here = (np.divide(g.spacing(), g.spacing()[0]) for g in (seen[0].grid, grid))
     if np.abs(trained / here - 1).max() > SAME:
         raise UsageError(
@@ -80,6 +84,22 @@ def check_family(network: Any, problem: Problem | None, system: Any) -> None:
             f"{name} was trained on {type(problem).__name__}, whose coefficient {trained_on}, and does not read the one given here, which "
             f"varies by a factor of {contrast:.3g}; train it on this problem, or use LearnedVCycle or --preconditioner amg"
         )
+
+
+def _say_other_coefficients(name: str, problem: Problem, system: Any) -> None:
+    """Warn where a network that reads the coefficient has only seen constant ones and meets one that varies."""
+    trained, here = _contrast(_seen(problem, 0)), _contrast(system)
+    if trained <= 1 + SAME < here:
+        warnings.warn(
+            f"{name} was trained on {type(problem).__name__}, whose coefficient is constant, and the one given here varies by a factor of "
+            f"{here:.3g}: it may be no better than untrained; train it on this problem",
+            stacklevel=3,
+        )
+
+
+def _seen(problem: Problem, index: int) -> Any:
+    """Return a small system of the problem that the network was trained on, draw number `index`."""
+    return problem.system(problem.sample(seeds.generator(0, seeds.SOLVE, index)), problem.grid((16,) * problem.domain.dim))
 
 
 def _contrast(system: Any) -> float:

@@ -97,7 +97,8 @@ class Trained:
         count = sum(p.numel() for p in self.network.parameters())
         lines = [f"{self.settings['network']['class_path']}, {count:,} real parameters"]
         lines += [f"problem  {self.problem.equation}"] if self.problem is not None else []
-        lines += [f"{name}  {value:.3g}" for name, value in (self.settings.get("metrics") or {}).items()]
+        most = self.settings.get("most_iterations")
+        lines += [metric_text(name, value, most) for name, value in (self.settings.get("metrics") or {}).items()]
         return "\n".join([*lines, *iteration_lines(self.settings.get("iteration_card"))])
 
     def _as_batch(self, fields: Tensor) -> Tensor:
@@ -157,8 +158,8 @@ def iteration_lines(card: Mapping[str, Any] | None) -> list[str]:
     """Put an iteration card into words, a line for every grid.
 
     Args:
-        card: {"rtol", "grids": [{"grid", "network", "untrained", "cg", "jacobi", "ic", "amg"}]}, the most iterations on unseen systems; None
-            where nothing was counted.
+        card: {"rtol", "most_iterations", "grids": [{"grid", "network", "untrained", "cg", "jacobi", "ic", "amg"}]}, the most iterations on unseen systems,
+            "most_iterations" where one did not converge; None where nothing was counted.
 
     Returns:
         The network's count, in parentheses its count before the training and those of the classical methods on the same systems, and
@@ -166,16 +167,33 @@ def iteration_lines(card: Mapping[str, Any] | None) -> list[str]:
     """
     if not card:
         return []
-    lines = []
+    lines, most = [], card.get("most_iterations") or math.inf
     for row in card["grids"]:
-        others = [f"untrained {row['untrained']:.1f}"] if row.get("untrained") is not None else []
+        others = [f"untrained {_count(row['untrained'], most)}"] if row.get("untrained") is not None else []
         others += [f"{name} {row[name]}" for name in ("cg", "jacobi", "ic", "amg") if row.get(name) is not None]
-        found = "not counted" if row["network"] is None else f"{row['network']:.1f}"
+        found = "not counted" if row["network"] is None else _count(row["network"], most)
+        found += ", not converged" if (row["network"] or 0) >= most else ""
         beside = f" ({', '.join(others)})" if others else ""
         lines.append(f"iterations to {card['rtol']:.0e} on {'x'.join(map(str, row['grid']))}: {found}{beside}")
     if any((row["network"] or 0) > (row.get("untrained") or math.inf) for row in card["grids"]):
         lines.append("the training made it worse: train longer (trainer.max_steps), or use the network untrained")
     return lines
+
+
+def _count(iterations: float, most: float) -> str:
+    return f"{iterations:.1f}" if iterations < most else f"more than {most:g}"
+
+
+def metric_text(name: str, value: float, most: float | None = None) -> str:
+    """Return "NAME VALUE"; of a count of iterations that stands for no convergence, say so.
+
+    Args:
+        name: Name of a metric.
+        value: Its value.
+        most: What a solve that does not converge counts; None where no iterations are counted.
+    """
+    capped = most is not None and name.endswith("iterations") and value >= most
+    return f"{name} more than {most:g} (not converged)" if capped else f"{name} {value:.3g}"
 
 
 def load(path: str | Path, *, kind: str | None = None, trust: Sequence[str] = ()) -> Trained:

@@ -23,7 +23,7 @@ from pdeflow.linalg.obstacles import Obstacles, obstacle_faces
 from pdeflow.losses.direction import DirectionLoss, LogEnergy
 from pdeflow.problems import Instance, Problem
 from pdeflow.tasks.configure import configure, epoch_steps
-from pdeflow.tasks.iteration_card import classical_counts, interpolated_iterations
+from pdeflow.tasks.iteration_card import MAX_ITERATIONS, classical_counts, interpolated_iterations
 from pdeflow.tasks.right_hand_sides import Batch, OnPolicy, RightHandSides
 
 ADAM = {"class_path": "torch.optim.Adam", "init_args": {"lr": 1e-2}}
@@ -60,9 +60,11 @@ class DirectionLearning(LightningModule):
 
     Attributes:
         monitor: The metric that selects the best checkpoint.
+        most_iterations: What a solve that does not converge counts.
+        metrics_meaning: A sentence for the log.
     """
 
-    monitor = "val/iterations"
+    monitor, most_iterations = "val/iterations", MAX_ITERATIONS
 
     def __init__(
         self,
@@ -90,6 +92,14 @@ class DirectionLearning(LightningModule):
         self.counts: dict[tuple[int, ...], float] = {}
         self.classical: dict[tuple[int, ...], dict[str, Any]] = {}
         self.untrained: dict[tuple[int, ...], float] = {}
+
+    @property
+    def metrics_meaning(self) -> str:
+        """What the logged counts are."""
+        return (
+            f"val/iterations: the most iterations that flexible conjugate gradients need to the relative residual {self.rtol:.0e} on unseen "
+            f"systems, val/mean_iterations: their mean; the last iteration counts by the part that was needed, a solve without success {MAX_ITERATIONS}"
+        )
 
     def setup(self, stage: str) -> None:
         """Check network, problem and grids.
@@ -191,8 +201,8 @@ class DirectionLearning(LightningModule):
         """Return the worst counts of the last validation beside those of classical methods on the same systems.
 
         Returns:
-            {"problem", "rtol", "grids": [{"grid", "network", "untrained", "cg", "jacobi", "ic", "amg"}]}, plain values; "network" is
-            None before the first validation.
+            {"problem", "rtol", "most_iterations", "grids": [{"grid", "network", "untrained", "cg", "jacobi", "ic", "amg"}]}, plain values;
+            "network" is None before the first validation, and "most_iterations" where a solve did not converge.
         """
         rows = []
         for shape in self.grids:
@@ -201,7 +211,7 @@ class DirectionLearning(LightningModule):
                 self.classical[shape] = classical_counts(systems, self.rtol)
             own = {"network": self.counts.get(shape), "untrained": self.untrained.get(shape)}
             rows.append({"grid": list(shape), **own, **self.classical[shape]})
-        return {"problem": self.problem.equation, "rtol": self.rtol, "grids": rows}
+        return {"problem": self.problem.equation, "rtol": self.rtol, "most_iterations": MAX_ITERATIONS, "grids": rows}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the iteration card beside the weights."""

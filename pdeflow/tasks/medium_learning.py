@@ -47,9 +47,11 @@ class MediumLearning(LightningModule):
 
     Attributes:
         monitor: The metric that selects the best checkpoint.
+        most_iterations: What a solve that does not converge counts.
+        metrics_meaning: A sentence for the log.
     """
 
-    monitor = "val/iterations"
+    monitor, most_iterations = "val/iterations", MAX_ITERATIONS
 
     def __init__(
         self, network: MediumNet, problem: Problem | None = None, instance: int = 0, batch_size: int = 10, steps_per_epoch: int = 50,
@@ -61,6 +63,14 @@ class MediumLearning(LightningModule):
         self.instance, self.batch_size, self.steps_per_epoch = instance, batch_size, steps_per_epoch
         self.rtol, self.seed = rtol, seed
         self.optimizer, self.lr_scheduler = optimizer or ADAM, lr_scheduler or ONE_CYCLE
+
+    @property
+    def metrics_meaning(self) -> str:
+        """What the logged counts are."""
+        return (
+            f"val/iterations: the most iterations that FGMRES needs to the relative residual {self.rtol:.0e} for three right-hand sides; "
+            f"{MAX_ITERATIONS} stand for a solve that does not converge"
+        )
 
     def setup(self, stage: str) -> None:
         """Assemble the matrix, scaled so that its diagonal is about one.

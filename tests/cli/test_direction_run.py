@@ -19,7 +19,7 @@ from pdeflow.errors import UsageError
 from pdeflow.geometry import Grid
 from pdeflow.models import LearnedVCycle
 from pdeflow.problems import LogNormalDarcy, Poisson
-from pdeflow.run_folder import iteration_lines, load
+from pdeflow.run_folder import iteration_lines, load, metric_text
 from pdeflow.run_folder.family import check_family
 
 from .conftest import inside
@@ -45,14 +45,16 @@ def trained(tmp_path_factory):
 def test_the_export_says_what_the_network_is_worth(trained):
     summary = load(trained, kind="preconditioner").summary()
     assert "LinearMultigridNet, 10,448 real parameters" in summary
-    assert "iterations to 1e-08 on 32x32: 100.0 (untrained 100.0, cg " in summary  # three steps are worth nothing, and it says so
+    assert "iterations to 1e-08 on 32x32: more than 100, not converged (untrained more than 100, cg " in summary  # three steps are worth nothing, and it says so
 
 
 def test_the_end_of_a_training_compares_its_iterations_with_those_of_classical_methods(trained):
     trained_network = load(trained, kind="preconditioner")
     (line,) = iteration_lines(trained_network.settings["iteration_card"])
-    assert f"\n  {line}\n" in (trained / "printed.txt").read_text()
-    assert re.fullmatch(r"iterations to 1e-08 on 32x32: 100\.0 \(untrained 100\.0, cg \d+, jacobi \d+, (ic \d+, )?amg \d+\)", line)
+    printed = (trained / "printed.txt").read_text()
+    assert f"\n  {line}\n" in printed
+    assert "\n  best val/iterations more than 100 (not converged) at epoch 1\n" in printed
+    assert re.fullmatch(r"iterations to 1e-08 on 32x32: more than 100, not converged \(untrained more than 100, cg \d+, jacobi \d+, (ic \d+, )?amg \d+\)", line)
 
 
 def test_what_was_not_counted_is_left_out_of_the_comparison():
@@ -61,6 +63,28 @@ def test_what_was_not_counted_is_left_out_of_the_comparison():
     lines = iteration_lines({"rtol": 1e-6, "grids": rows})
     assert lines == ["iterations to 1e-06 on 8x8: not counted (amg 5)", "iterations to 1e-06 on 8x8: 4.2"]
     assert iteration_lines(None) == []
+
+
+def test_a_count_that_stands_for_no_convergence_is_said_to_be_one():
+    grids = [{"grid": [8, 8], "network": 99.9, "untrained": 100.0, "amg": 5}]
+    assert iteration_lines({"rtol": 1e-6, "most_iterations": 100, "grids": grids}) == [
+        "iterations to 1e-06 on 8x8: 99.9 (untrained more than 100, amg 5)"
+    ]
+    assert metric_text("val/iterations", 200.0, 200) == "val/iterations more than 200 (not converged)"
+    assert metric_text("val/iterations", 199.0, 200) == "val/iterations 199"
+    assert metric_text("val/rel_l2", 300.0, 200) == "val/rel_l2 300"
+
+
+def test_the_log_explains_its_counts_once(tmp_path, capsys):
+    settings = experiment.read(experiment.configs() / "fit" / "learned_v_cycle.yaml")
+    settings["trainer"] = {"max_steps": 2}
+    settings["model"]["init_args"] |= {"grids": [[32, 32]], "steps_per_epoch": 1, "instances": 1, "batch_size": 1}
+    with inside(tmp_path):
+        Path("settings.yaml").write_text(yaml.safe_dump(settings))
+        assert main(["fit", "-c", "settings.yaml", "--out", "run"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("val/iterations: the most iterations that flexible conjugate gradients need to the relative residual 1e-08") == 1
+    assert printed.index("val/mean_iterations: their mean") < printed.index("  epoch ")
 
 
 @pytest.mark.parametrize(("after", "worse"), [(13.2, True), (12.9, False)])
@@ -121,8 +145,10 @@ def test_a_grid_of_another_dimension_is_refused(trained):
 def test_a_cycle_that_reads_the_coefficient_serves_another_family_of_coefficients():
     problem = LogNormalDarcy()
     system = problem.system(problem.sample(torch.Generator().manual_seed(0)), problem.grid((32, 16)))
-    check_family(LearnedVCycle(), Poisson(), system)
-    check_family(LearnedVCycle(), Poisson(), replace(system, A=3.0 * system.A))  # a multiple is the same family
+    check_family(LearnedVCycle(), problem, system)
+    check_family(LearnedVCycle(), problem, replace(system, A=3.0 * system.A))  # a multiple is the same family
+    with pytest.warns(UserWarning, match="trained on Poisson, whose coefficient is constant, and the one given here varies by a factor of"):
+        check_family(LearnedVCycle(), Poisson(), system)
     with pytest.raises(UsageError, match="no multiple of that one"):
         check_family(LearnedVCycle(), Poisson(), replace(system, A=system.A + scipy.sparse.eye_array(system.n)))
 

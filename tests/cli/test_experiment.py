@@ -6,7 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdeflow.cli import experiment
+from pdeflow.cli.main import main
 from pdeflow.errors import UsageError
+
+from .conftest import inside
 
 CONTENT = {
     "name": "n",
@@ -95,3 +98,31 @@ def test_shipped_experiments_are_found_by_name():
         experiment.find("nothing")
     for path in experiment.configs().glob("*/*.yaml"):
         assert isinstance(yaml.safe_load(path.read_text()), dict)
+
+
+def test_a_shipped_file_is_found_from_any_folder_by_the_name_that_the_help_gives_it_and_one_of_your_own_comes_first(tmp_path, capsys):
+    with inside(tmp_path):
+        settings, _ = experiment.settings(["configs/fit/darcy.yaml"], "fit")
+        assert settings == experiment.read(experiment.configs() / "fit" / "darcy.yaml")
+        assert capsys.readouterr().err.startswith("there is no configs/fit/darcy.yaml here; taking the one that ships with the package, /")
+        own = tmp_path / "configs" / "fit" / "darcy.yaml"
+        own.parent.mkdir(parents=True)
+        own.write_text("trainer: {max_epochs: 1}")
+        assert experiment.settings(["configs/fit/darcy.yaml"], "fit")[0] == {"trainer": {"max_epochs": 1}}
+        assert capsys.readouterr().err == ""
+        with pytest.raises(UsageError, match=r"configs/fit/darci\.yaml not found; did you mean configs/fit/darcy\.yaml\?"):
+            experiment.settings(["configs/fit/darci.yaml"], "fit")
+        with pytest.raises(UsageError, match=r"mine not found; those that ship with the package, such as configs/fit/darcy\.yaml, are in /"):
+            experiment.settings(["mine"], "fit")
+
+
+def test_the_printed_shipped_experiment_is_a_copy_of_it_to_change(tmp_path, capsys):
+    with inside(tmp_path):
+        assert main(["run", "darcy_quickstart", "--print_config"]) == 0
+        (tmp_path / "mine.yaml").write_text(capsys.readouterr().out)
+        assert experiment.read("mine.yaml") == experiment.read(experiment.find("darcy_quickstart"))
+        assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
+        assert main(["info", "darcy_quickstart"]) == 0
+        assert capsys.readouterr().out.startswith(f"settings    {experiment.find('darcy_quickstart')}\nsections    generate, fit.operator")
+        assert main(["info", "nothing"]) == 2
+        assert capsys.readouterr().err == "info: nothing not found\n"

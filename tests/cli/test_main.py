@@ -94,3 +94,22 @@ main.program()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr
     assert done.stdout.split("\n")[:-1] == ["logger closed", "taken apart"][: 1 if shared else 2]
+
+
+def test_doctor_takes_no_arguments(capsys):
+    assert main(["doctor", "--foo"]) == 2
+    assert capsys.readouterr().err == "doctor: doctor takes no arguments, got --foo\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "near"),
+    [
+        (["solve", "--problem=pdeflow.problems.Darcy", "--rsh", "b.npy"], "'rsh', did you mean 'rhs'?"),
+        (["generate", "--problem=pdeflow.problems.Darcy", "--cuont", "3"], "'cuont', did you mean 'count'?"),
+        (["fit", "--model=pdeflow.tasks.OperatorLearning", "--trainer.max_epoch", "3"], "'trainer.max_epoch', did you mean 'trainer.max_epochs'?"),
+        (["fit", "--model=pdeflow.tasks.OperatorLearning", "--zzzzzz", "3"], "'zzzzzz'; --help-all"),
+    ],
+)
+def test_an_unknown_option_is_answered_with_the_nearest(arguments, near, capsys):
+    assert main(arguments) == 2
+    assert near in capsys.readouterr().err

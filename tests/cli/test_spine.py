@@ -155,6 +155,25 @@ def test_info_names_what_is_in_each_place(here, capsys):
         assert text in capsys.readouterr().out
 
 
+def test_info_knows_predictions_and_aligns_the_stages(here, tmp_path, capsys):
+    assert main(["predict", str(LATEST), "--out", str(tmp_path / "p.npz")]) == 0
+    capsys.readouterr()
+    assert main(["info", str(tmp_path / "p.npz")]) == 0
+    assert "u, 5 samples of 1 × 16 × 16 (channels, grid); index, their numbers in the split" in capsys.readouterr().out
+    assert main(["info", str(LATEST)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    width = len("fit.preconditioner") + 1
+    assert all(line[width - 1] == " " != line[width] for line in lines)
+    assert any(line.startswith("fit.operator       operator, pdeflow.models.TFNO, val/rel_l2 0.") for line in lines)
+
+
+def test_a_network_of_the_other_kind_is_answered_with_what_it_is_for(here, capsys):
+    assert main(["evaluate", str(LATEST / "fit.preconditioner")]) != 0
+    assert "holds a trained preconditioner, which proposes no solution of its own: pdeflow solve --preconditioner RUN uses it" in capsys.readouterr().err
+    assert main(["solve", "--problem=pdeflow.problems.Darcy", "--grid=32,32", f"--preconditioner={LATEST / 'fit.operator'}"]) != 0
+    assert "holds a trained operator, which predicts: pdeflow evaluate RUN" in capsys.readouterr().err
+
+
 def test_the_report_is_rebuilt_from_the_folder(here):
     (LATEST / "report.html").unlink()
     assert main(["report", str(LATEST)]) == 0

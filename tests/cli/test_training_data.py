@@ -1,9 +1,12 @@
 """A trained run finds its dataset whatever folder a command is started in, and says where it looked when it does not."""
 
+import re
+import shlex
 import shutil
 
 import pytest
 import yaml
+from safetensors.numpy import load_file
 
 from pdeflow.cli.main import main
 from pdeflow.cli.training_data import training_data
@@ -59,6 +62,23 @@ def test_another_dataset_of_the_run_is_never_taken_for_the_one_that_is_missing(t
 
 def test_a_path_that_only_another_data_module_understands_is_left_to_it(tmp_path):
     assert training_data(stage_of(tmp_path, "s3:bucket", "mine.Data"), "--data") is None
+
+
+@pytest.mark.parametrize("stage", ["fit", "fit.operator"])
+def test_the_recipe_of_the_report_makes_a_training_again(stage, experiment, tmp_path):
+    content = {key: TINY[key] for key in ("name", "problem", "seed_everything")} | TINY["fit.operator"]
+    content["data"] = {"class_path": OURS, "init_args": {"path": "data", "batch_size": 4}}
+    content["trainer"] = {"max_epochs": 1}
+    with inside(tmp_path):
+        (tmp_path / "data").symlink_to(experiment / "runs" / "tiny" / "latest" / "generate")
+        (tmp_path / "fit.yaml").write_text(yaml.safe_dump(content))
+        assert main(["fit", "-c", "fit.yaml", "-q", "--out", "run", *(["--stage", "operator"] if "." in stage else [])]) == 0
+        assert main(["report", "run"]) == 0
+    (recipe,) = re.findall(r"makes the run again, in a folder of its own: pdeflow ([^<]+)<", (tmp_path / "run" / "report.html").read_text())
+    with inside(tmp_path / "run"):
+        assert main(shlex.split(recipe)) == 0
+    weights = [load_file(run / stage / "export" / "model.safetensors") for run in (tmp_path / "run", tmp_path / "run" / "again")]
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
 
 
 def test_every_command_on_a_run_works_from_another_folder(experiment, tmp_path, capsys):

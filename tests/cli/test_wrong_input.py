@@ -164,7 +164,28 @@ def test_a_folder_that_cannot_be_made_is_named_with_the_reason(command, folder, 
         assert main([*arguments, "-q"]) == 2
         assert Path("taken").read_text() == "a file"
     error = capsys.readouterr().err
-    assert re.fullmatch(rf"\w+: folder {folder}\S* cannot be created \([A-Z][a-z ]+\); name another, .*\n", error), error
+    said = rf"folder {folder}\S* cannot be created \([A-Z][a-z ]+\); name another, .*"
+    said = r"--\w+ \S+( is a file; name a folder|: \S*taken is a file, not a folder)" if "taken" in folder else said
+    assert re.fullmatch(rf"\w+: {said}\n", error), error
+
+
+@pytest.mark.parametrize("command", ["generate", "fit", "predict", "report"])
+def test_a_place_that_may_not_be_written_to_is_refused_before_the_work(command, experiment, tmp_path, capsys, monkeypatch):
+    run = experiment / "runs" / "tiny" / "latest"
+    with inside(tmp_path):
+        arguments = {
+            "generate": ["generate", "--problem=pdeflow.problems.Darcy", "--count", "2", "--grid", "8,8"],
+            "fit": fit_settings(run / "generate"),
+            "predict": ["predict", str(run), "--out", "p.npz"],
+            "report": ["report", str(run)],
+        }[command]
+        monkeypatch.setattr("os.access", lambda *_: False)  # the rules of the system do not bind its administrator
+        assert main(arguments) == 2
+        assert not [path for path in tmp_path.iterdir() if path.name != "fit.yaml"]
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert "may not be written to" in error
+    assert ("pdeflow report COPY" if command == "report" else "with --out") in error
 
 
 SINGLE = sorted(path for kind in ("fit", "generate", "solve") for path in (configs() / kind).glob("*.yaml"))

@@ -58,9 +58,9 @@ def _recipe(run: RunFiles, stage: str, from_file: bool, folder: object) -> str:
     if stage.split(".")[0] == "solve":
         command = "The command above" if from_file else f"pdeflow solve -c {run.folder.resolve() / stage / 'config.yaml'}"
         return f"{command}, in the folder {folder or 'in which the run was started'}, solves again."
-    command = f"pdeflow fit -c {stage}/config.yaml" if stage else "pdeflow run config.yaml"
-    place = "a relative path of the dataset is that of the folder in which the run was started"
-    return f"{command}, in the run folder, makes the run again; {place}."
+    name = stage.partition(".")[2]
+    train = f"pdeflow fit -c {stage}/config.yaml --out again" + (f" --stage {name}" if name else "")
+    return f"In the run folder, this makes the run again, in a folder of its own: {train if stage else 'pdeflow run config.yaml'}"
 
 
 def _hashes(run: RunFiles) -> str:

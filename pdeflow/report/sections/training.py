@@ -62,5 +62,7 @@ def training(run: RunFiles) -> str:
 def _row(stage: str, summary: Mapping[str, Any]) -> tuple[object, ...]:
     steps, seconds, best = summary.get("steps"), summary.get("seconds"), summary.get("best") or {}
     rate = steps / seconds if steps and seconds else None
-    ends = (best.get("metric"), best.get("value"), best.get("epoch"))
+    value, most = best.get("value"), best.get("most_iterations")
+    capped = value is not None and most is not None and value >= most
+    ends = (best.get("metric"), f"more than {most} (not converged)" if capped else value, best.get("epoch"))
     return (stage, summary.get("epochs"), steps, seconds, rate, *ends)
