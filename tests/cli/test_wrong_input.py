@@ -164,9 +164,7 @@ def test_a_folder_that_cannot_be_made_is_named_with_the_reason(command, folder, 
         assert main([*arguments, "-q"]) == 2
         assert Path("taken").read_text() == "a file"
     error = capsys.readouterr().err
-    said = rf"folder {folder}\S* cannot be created \([A-Z][a-z ]+\); name another, .*"
-    said = r"--\w+ \S+( is a file; name a folder|: \S*taken is a file, not a folder)" if "taken" in folder else said
-    assert re.fullmatch(rf"\w+: {said}\n", error), error
+    assert re.fullmatch(rf"\w+: folder {folder}\S* cannot be created \([A-Z][a-z ]+\); name another, .*\n", error), error
 
 
 @pytest.mark.parametrize("command", ["generate", "fit", "predict", "report"])
@@ -184,7 +182,7 @@ def test_a_place_that_may_not_be_written_to_is_refused_before_the_work(command, 
         assert not [path for path in tmp_path.iterdir() if path.name != "fit.yaml"]
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1
-    assert "may not be written to" in error
+    assert "cannot be created (Permission denied)" in error
     assert ("pdeflow report COPY" if command == "report" else "with --out") in error
 
 
