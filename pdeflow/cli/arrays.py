@@ -43,7 +43,7 @@ def check_place(path: str | None, what: str, folder: bool = False) -> None:
     reason = "" if os.access(nearest, os.W_OK | os.X_OK) else "Permission denied"
     reason = reason if nearest.is_dir() else "Not a directory"
     if reason:
-        raise UsageError(f"folder {needed} cannot be created ({reason}); name another, in a folder that exists and can be written to")
+        raise UsageError(f"folder {needed} cannot be created ({reason}); name another, in a folder that exists and can be written to, with --{what}")
 
 
 def write_array(path: Path, x: np.ndarray) -> None:
