@@ -145,5 +145,6 @@ def run_dcdm(
     found = columns.solutions()
     reason, detail = found.reasons[0], ""
     if reason in (Reason.breakdown, Reason.nonfinite, Reason.indefinite):
-        detail = f"direction of {getattr(M, 'name', type(M).__name__)} at step {columns.steps_done}: {reason.value}"
+        why = "; ".join(filter(None, (reason.value, found.details[0])))
+        detail = f"direction of {getattr(M, 'name', type(M).__name__)} at step {columns.steps_done}: {why}"
     return Outcome(found.x[0].numpy(), reason, norms, columns.matvecs, detail)

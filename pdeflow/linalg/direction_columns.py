@@ -11,7 +11,17 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pdeflow.linalg.column_events import ANSWER, ENERGY, INDEFINITE, NO_DIRECTION, RESIDUAL, ROUNDING, SLOW, Cause, Events
+from pdeflow.linalg.column_events import (
+    ANSWER,
+    ENERGY,
+    INDEFINITE,
+    NO_DIRECTION,
+    RESIDUAL,
+    ROUNDING,
+    SLOW,
+    Cause,
+    Events,
+)
 from pdeflow.linalg.conjugate_window import Apply, Window, inner, magnitude, norm, over, times
 from pdeflow.linalg.direction_input import operator_size
 from pdeflow.linalg.gradients_beside import Beside
@@ -55,7 +65,7 @@ class Columns:
         self.b = self.project(over(b, self.unit))
         self.x = torch.zeros_like(b) if x0 is None else times(norm(self.b) > 0, over(x0.to(b), self.unit))
         self.window = Window(window, 2 if guard == "multi" else 1)
-        self.matvecs, self.steps_done = 2, 0
+        self.matvecs, self.steps_done = 2, 0  # the size of A takes two
         self.size, self.scale = norm(self.b), operator_size(apply, b)
         self.target = torch.maximum(rtol * self.size, atol / self.unit.double())
         self.r = self._true_residual()
