@@ -71,7 +71,8 @@ class Window:
             apply: The operator A.
 
         Returns:
-            d, A d, and d·Ad, shape (R,), which is 0 where d lies in the span of the stored ones; one product with A.
+            d, A d, and d·Ad, shape (R,), which is 0 where d lies in the span of the stored ones; one product with A. It is
+            negative only where that product says so, not by rounding of the second pass.
 
         Reference: Kaneda et al., arXiv 2205.10763; Notay (2000), section 2.
         """
@@ -84,12 +85,12 @@ class Window:
         Ad = apply(d)
         curvature = inner(d, Ad)
         whole = curvature + removed  # d·Ad of what came, by Pythagoras in the A-norm
-        again = curvature < CANCELLED**2 * whole
+        again = (curvature > 0) & (curvature < CANCELLED**2 * whole)
         if stored and (d.device.type != "cpu" or bool(again.any())):
             for p, Ap, square in stored:
                 c = torch.where(again, inner(d, Ap) / square, 0.0)
                 d, Ad = d - times(c, p), Ad - times(c, Ap)
-            curvature = inner(d, Ad)
+            curvature = torch.where(again, inner(d, Ad).clamp(min=0), curvature)
         return d, Ad, torch.where(curvature.abs() > DEPENDENT**2 * whole, curvature, 0.0)
 
     def push(self, d: Tensor, Ad: Tensor, curvature: Tensor) -> None:

@@ -65,7 +65,8 @@ def dcdm(
             to zero.
         dtype: Type in which the network is asked, e.g. torch.bfloat16; by default that of its parameters.
         recompute_every: Steps between b - A x and the next; the cheaper recurrence between them drifts.
-        check_every: Steps between looks at the columns, each of which waits for the device; 1 on a CPU, else 10.
+        check_every: Steps between looks at the columns, each of which waits for the device, at most; 1 on a CPU, else 10. The first
+            ones are closer: half as many steps as were done. A column that has left its network waits for the next look.
         stop: Called at those looks with the step and ‖r‖ of the columns; a reason ends them all.
 
     Returns:
@@ -144,5 +145,6 @@ def run_dcdm(
     found = columns.solutions()
     reason, detail = found.reasons[0], ""
     if reason in (Reason.breakdown, Reason.nonfinite, Reason.indefinite):
-        detail = f"direction of {getattr(M, 'name', type(M).__name__)} at step {columns.steps_done}: {reason.value}"
+        why = "; ".join(filter(None, (reason.value, found.details[0])))
+        detail = f"direction of {getattr(M, 'name', type(M).__name__)} at step {columns.steps_done}: {why}"
     return Outcome(found.x[0].numpy(), reason, norms, columns.matvecs, detail)

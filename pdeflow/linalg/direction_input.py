@@ -24,7 +24,7 @@ NULL_SHARE = {torch.float32: 1e-5, torch.float64: 1e-10}
 
 
 def check_batch(A: Any, b: Any, x0: Any = None) -> None:
-    """Refuse right-hand sides of another shape or type, or with a non-finite entry, and an A that does not fit them.
+    """Refuse right-hand sides of another shape, type or device, or with a non-finite entry, and an A that does not fit them.
 
     Args:
         A: The operator.
@@ -41,6 +41,10 @@ def check_batch(A: Any, b: Any, x0: Any = None) -> None:
         raise UsageError(f"b has shape {tuple(b.shape)} and no entry; pass at least one right-hand side")
     if b.dtype not in FLOATS:
         raise UsageError(f"dcdm iterates in float32 or float64, got b of {b.dtype}; use dtype= for a coarser network")
+    if isinstance(A, Tensor) and A.device != b.device:
+        raise UsageError(f"A is on {A.device} and b on {b.device}; move one of them")
+    if (sp.issparse(A) or isinstance(A, LinearOperator)) and b.device.type != "cpu":
+        raise UsageError(f"a SciPy matrix works on the CPU and b is on {b.device}; pass a torch matrix or a function")
     bad = torch.nonzero(~torch.isfinite(b))
     if len(bad):
         raise UsageError(f"b has {len(bad)} non-finite entries, first {b[tuple(bad[0])].item()} at {tuple(bad[0].tolist())}")
@@ -90,13 +94,9 @@ def as_apply(A: Any, b: Tensor) -> Apply:
         b: Right-hand sides, whose type and device the vectors have.
 
     Raises:
-        UsageError: If A is none of what dcdm takes, complex, or on another device.
+        UsageError: If A is none of what dcdm takes, or complex.
     """
-    if isinstance(A, Tensor) and A.device != b.device:
-        raise UsageError(f"A is on {A.device} and b on {b.device}; move one of them")
     scipy = sp.issparse(A) or isinstance(A, LinearOperator)
-    if scipy and b.device.type != "cpu":
-        raise UsageError(f"a SciPy matrix works on the CPU and b is on {b.device}; pass a torch matrix or a function")
     if (isinstance(A, Tensor) and A.is_complex()) or (scipy and np.dtype(A.dtype).kind == "c"):
         raise UsageError(f"dcdm is for real matrices, got A of {A.dtype}; use solve(…, method='fcg')")
     if scipy:
@@ -109,7 +109,7 @@ def as_apply(A: Any, b: Tensor) -> Apply:
 
         return product
     if isinstance(A, Tensor):
-        tensor = A.to(b.dtype)
+        tensor = (A.to_sparse(layout=torch.sparse_coo) if A.layout == torch.sparse_bsc else A).to(b.dtype)  # torch multiplies no BSC matrix
         return lambda v: (tensor @ v.flatten(1).mT).mT.reshape(v.shape)
     if callable(A):
         return A
@@ -159,6 +159,22 @@ def check_symmetric(apply: Apply, b: Tensor) -> float:
     if defect > 1e4 * torch.finfo(b.dtype).eps:
         raise UsageError(f"A is not symmetric: u·Av and v·Au differ by {defect:.1e} of their size; use solve(…, method='fgmres')")
     return float((norm(Au) / norm(u)).max())
+
+
+def operator_size(apply: Apply, b: Tensor) -> Tensor:
+    """Estimate ‖A‖ from below by two power steps on a random vector, shape (R,).
+
+    Args:
+        apply: The operator.
+        b: Right-hand sides, whose shape, type and device the vectors have.
+    """
+    v = torch.randn(1, *b.shape[1:], generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(b).expand_as(b).contiguous()
+    size = norm(v)
+    for _ in range(2):
+        v = over(v, magnitude(v))
+        size, v = norm(v), apply(v)
+        size = norm(v) / size
+    return size
 
 
 def null_basis(nullspace: Any, b: Tensor) -> Tensor | None:
@@ -251,11 +267,20 @@ def classical_default(A: Any, dtype: torch.dtype, guard: str | None) -> Apply:
             return torch.from_numpy(np.stack(rows)).to(dtype).reshape(r.shape)
 
         return classical
-    if isinstance(A, Tensor) and A.layout == torch.strided:
-        diagonal = A.diagonal().to(dtype)
+    if isinstance(A, Tensor):
+        diagonal = _diagonal(A).to(dtype)
         inverse = 1 / torch.where(diagonal == 0, 1.0, diagonal)
         return lambda r: inverse.reshape(r.shape[1:]) * r
     return torch.clone
+
+
+def _diagonal(A: Tensor) -> Tensor:
+    """Diagonal of a matrix (n, n) of any layout, shape (n,); torch has none for the sparse ones."""
+    if A.layout == torch.strided:
+        return A.diagonal()
+    entries = (A if A.layout == torch.sparse_coo else A.to_sparse(layout=torch.sparse_coo)).coalesce()
+    row, column = entries.indices()
+    return torch.zeros(len(A), dtype=A.dtype, device=A.device).index_add(0, row, torch.where(row == column, entries.values(), 0))
 
 
 def network_type(network: Any) -> torch.dtype | None:
@@ -263,5 +288,3 @@ def network_type(network: Any) -> torch.dtype | None:
     parameters = getattr(network, "parameters", None)
     first = next(iter(parameters()), None) if callable(parameters) else None
     return None if first is None else first.dtype
-
-

@@ -25,6 +25,7 @@ class Solutions:
         iterations: Steps of each column, shape (R,).
         matvecs: Products of A with a whole batch.
         switched_at: Step after which the guard left the network, or None, for each column.
+        details: What made each column leave the network or end, with numbers; "" where nothing did, () where it is not known.
     """
 
     x: Tensor
@@ -35,6 +36,7 @@ class Solutions:
     iterations: Tensor
     matvecs: int
     switched_at: tuple[int | None, ...]
+    details: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """One line for people."""
