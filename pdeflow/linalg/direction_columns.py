@@ -222,7 +222,7 @@ class Columns:
         """Recompute b - A x for the x that is returned, rounded as its unit makes it; this alone decides what has converged."""
         x = times(self.unit, self.x)
         self.x = over(x, self.unit)
-        final = norm(self._true_residual())
+        final = torch.where(torch.isfinite(x).flatten(1).all(1), norm(self._true_residual()), torch.inf)  # an empty column of A hides an infinite x
         converged = (final <= self.target) & torch.isfinite(final)
         relative = final * torch.where(self.size > 0, 1 / self.size, self.unit.double())
         rows = zip(*(v.tolist() for v in (converged, self.left.step, self.size, self.active, final)), strict=True)

@@ -73,6 +73,7 @@ def refine(
         steps += active
     found = times(unit, x)
     final = norm(b - apply(over(found, unit)))  # of the x that is returned, rounded as its unit makes it
+    final = torch.where(torch.isfinite(found).flatten(1).all(1), final, torch.inf)  # an empty column of A hides an infinite x
     converged = (final <= target) & torch.isfinite(final)
     rows = zip(converged.tolist(), final.tolist(), stalled.tolist(), (norms[-1] > target).tolist(), size.tolist(), strict=True)
     relative = final / torch.where(size > 0, size, 1.0)

@@ -129,11 +129,12 @@ def verify(
         norm = scaled_norm(true_residual(system, x))
         if norm <= target and np.isfinite(norm) and sp.issparse(system.A):
             norm = careful_norm(sp.csr_array(system.A), x, system.b, norm, target)
-    good = bool(norm <= target and np.isfinite(norm + size))  # False for NaN, and where both overflow
+    finite = bool(np.isfinite(norm + size) and np.all(np.isfinite(x)))  # an empty column of A hides an infinite unknown
+    good = bool(norm <= target) and finite
     if good and reason is not Reason.zero_rhs and reason is not Reason.converged_fallback:
         reason = Reason.converged
     elif not good and reason in (Reason.converged, Reason.converged_fallback, Reason.zero_rhs):
-        reason = Reason.stagnated if np.isfinite(norm) else Reason.nonfinite
+        reason = Reason.stagnated if finite else Reason.nonfinite
     unknown: dict[str, Any] = {
         "residual_norms": [], "iterations": 0, "matvecs": 0, "seconds_setup": 0.0, "seconds_solve": 0.0,
         "method": "", "preconditioner": "none",

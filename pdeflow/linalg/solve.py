@@ -170,9 +170,8 @@ class _Run:
             seconds_solve=time.perf_counter() - set_up, method=attempt.method, preconditioner=M_name, detail=outcome.detail,
             recycle=outcome.recycle,
         )  # fmt: skip
-        if np.isfinite(found.residual) and found.residual * self.size <= np.linalg.norm(
-            self.system.b - self.system.A @ self.x
-        ):
+        finite = np.isfinite(found.residual) and np.all(np.isfinite(found.x))
+        if finite and found.residual * self.size <= np.linalg.norm(self.system.b - self.system.A @ self.x):
             self.x = found.x
         return found
 

@@ -44,6 +44,16 @@ def test_a_right_hand_side_whose_norm_no_float_holds_is_never_called_solved():
     assert not verify(linear_system(A, b), np.zeros(400), Reason.converged, rtol=1e-8).converged
 
 
+def test_an_infinite_unknown_behind_an_empty_column_is_no_solution():
+    Z = A.tolil()
+    Z[:, 7] = 0
+    x = np.random.default_rng(0).standard_normal(400)
+    system = linear_system(sp.csr_array(Z), Z @ x)
+    assert verify(system, x, Reason.converged, rtol=1e-8).converged
+    x[7] = np.inf
+    assert verify(system, x, Reason.converged, rtol=1e-8).reason is Reason.nonfinite
+
+
 def test_a_callback_sees_residuals_of_the_size_of_b():
     seen = []
     found = solve(A, np.full(400, 1e-120), method="cg", preconditioner="none", callback=lambda state: seen.append(state.residual_norm))

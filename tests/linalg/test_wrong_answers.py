@@ -16,6 +16,8 @@ from pdeflow.linalg import Reason, solve
 from pdeflow.linalg.solve_arguments import METHODS
 
 COUNT, RTOL, SECONDS = 1000, 1e-8, 5.0
+FOUND = (20111, 30944)
+"""Numbers that were wrong once: an infinite unknown behind an empty column."""
 
 
 def spd(rng, n):
@@ -177,7 +179,7 @@ def wrong(index):
 def test_converged_is_never_said_above_the_tolerance(part):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        results = [wrong(index) for index in range(part, COUNT, 10)]
+        results = [wrong(index) for index in (*range(part, COUNT, 10), *(FOUND if part == 0 else ()))]
     assert [what for what, _ in results if what is not None] == []
     outcomes = [outcome for _, outcome in results]
     assert outcomes.count("converged") >= 5  # the campaign is not refused at the door

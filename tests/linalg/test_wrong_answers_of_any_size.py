@@ -194,3 +194,16 @@ def test_what_is_no_null_space_is_refused():
         for nullspace in ("constant", torch.ones(1, 144), np.eye(2, 144)):
             with pytest.raises(UsageError, match="the declared null space is not one"):
                 dcdm(A, b, torch.clone, nullspace=nullspace)
+
+
+def test_an_infinite_unknown_behind_an_empty_column_is_no_solution():
+    line = sp.diags_array([np.full(20, 2.0), -np.ones(19), -np.ones(19)], offsets=[0, 1, -1]).tolil()
+    line[:, 7] = 0
+    Z = sp.csr_array(line)
+    x = torch.linspace(1, 2, 20, dtype=torch.float64)
+    b = torch.as_tensor(Z @ x.numpy())[None]
+    hidden = x.clone()
+    hidden[7] = torch.inf
+    assert refine(Z, b, lambda r: x[None] * (norm(r) / norm(b))[:, None]).converged.all()
+    found = refine(Z, b, lambda r: hidden[None] * (norm(r) / norm(b))[:, None])
+    assert found.reasons == (Reason.nonfinite,)
