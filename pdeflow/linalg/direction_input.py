@@ -147,9 +147,8 @@ def check_symmetric(apply: Apply, b: Tensor) -> float:
     Raises:
         UsageError: With the defect.
     """
-    generator = torch.Generator().manual_seed(0)
-    u, v = (torch.randn(1, *b.shape[1:], generator=generator, dtype=torch.float64).to(b).expand_as(b) for _ in range(2))
-    Au, Av = apply(u.contiguous()), apply(v.contiguous())
+    u, v = _random(b, 2)
+    Au, Av = apply(u), apply(v)
     if Au.shape != b.shape or Au.dtype != b.dtype or not bool(torch.isfinite(Au).all()):
         raise UsageError(
             f"A maps {b.dtype} {tuple(b.shape)} to {Au.dtype} {tuple(Au.shape)}, expected finite values of the same shape and type"
@@ -168,13 +167,20 @@ def operator_size(apply: Apply, b: Tensor) -> Tensor:
         apply: The operator.
         b: Right-hand sides, whose shape, type and device the vectors have.
     """
-    v = torch.randn(1, *b.shape[1:], generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(b).expand_as(b).contiguous()
+    (v,) = _random(b, 1)
     size = norm(v)
     for _ in range(2):
         v = over(v, magnitude(v))
         size, v = norm(v), apply(v)
         size = norm(v) / size
     return size
+
+
+def _random(b: Tensor, count: int) -> list[Tensor]:
+    """Draw vectors of the shape, type and device of b, the same for all columns, on that device."""
+    generator = torch.Generator(b.device).manual_seed(0)
+    drawn = (torch.randn(1, *b.shape[1:], generator=generator, dtype=torch.float64, device=b.device) for _ in range(count))
+    return [v.to(b.dtype).expand_as(b).contiguous() for v in drawn]
 
 
 def null_basis(nullspace: Any, b: Tensor) -> Tensor | None:
