@@ -39,11 +39,12 @@ def check_place(path: str | None, what: str, folder: bool = False) -> None:
     if place.is_dir() and not folder:
         raise UsageError(f"--{what} {path} is a folder; name a file (.npy) in it")
     needed = place if folder else place.parent
-    nearest = next(p for p in (needed, *needed.absolute().parents) if p.exists())
+    nearest = next(p for p in (needed, *needed.absolute().parents) if os.path.exists(p))  # false, too, where one may not look
     reason = "" if os.access(nearest, os.W_OK | os.X_OK) else "Permission denied"
     reason = reason if nearest.is_dir() else "Not a directory"
     if reason:
-        raise UsageError(f"folder {needed} cannot be created ({reason}); name another, in a folder that exists and can be written to, with --{what}")
+        verb = "written to" if nearest == needed and nearest.is_dir() else "created"
+        raise UsageError(f"folder {needed} cannot be {verb} ({reason}); name another, in a folder that exists and can be written to, with --{what}")
 
 
 def write_array(path: Path, x: np.ndarray) -> None:

@@ -157,7 +157,9 @@ def solve_system(settings: Any, quiet: bool) -> int:
         Exit code.
     """
     from pdeflow.linalg import solve
+    from pdeflow.linalg.krylov_methods import bring
 
+    bring(settings.method)
     with one_thread():
         return _solve_system(settings, quiet, solve)
 
@@ -203,7 +205,7 @@ def _solve_system(settings: Any, quiet: bool, solve: Any) -> int:
     fallback = solution.reason.name == "converged_fallback"  # its line says why
     if not fallback and (solution.switched_at is not None or not solution.converged):
         print(f"  {why(solution)}")
-    if solution.reason.name == "incompatible_nullspace":
+    if solution.reason.name == "incompatible_nullspace" and system.nullspace is not None and not settings.project:
         print("  next: the same command with --project solves the least-squares problem")
     if settings.out and solution.converged:
         write_array(Path(settings.out), solution.x)

@@ -61,7 +61,8 @@ def solve_columns(settings: Any, system: Any, B: np.ndarray, method: str, precon
         print(f"  {k}: {solution}" + ("" if solution.converged else f"; {said}"))
     good = sum(solution.converged for solution in found)
     print(f"  {good} of {len(found)} right-hand sides converged")
-    if any(solution.reason.name == "incompatible_nullspace" for solution in found):
+    refused = any(solution.reason.name == "incompatible_nullspace" for solution in found)
+    if refused and system.nullspace is not None and not settings.project:
         print("  next: the same command with --project solves the least-squares problems")
     if settings.out and good == len(found):
         write_array(Path(settings.out), np.column_stack([solution.x for solution in found]))

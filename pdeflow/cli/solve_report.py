@@ -61,7 +61,8 @@ def print_unseen(grids: Sequence[dict[str, Any]]) -> None:
         names = {"untrained": "untrained", "trained": "trained", "amg": "AMG", "cg": "CG"}
         counts = ", ".join(f"{shown} {mean_iterations(entry, name)}" for name, shown in names.items())
         ratio = entry["trained_max_ratio"]
-        worst = "" if ratio is None else f" (worst ratio trained / untrained {format_number(ratio)})"
+        failed = " (it failed where the untrained one did not)"
+        worst = "" if ratio is None else failed if ratio == float("inf") else f" (worst ratio trained / untrained {format_number(ratio)})"
         print(f"  {entry['count']} unseen instances, {'x'.join(map(str, entry['grid']))}: mean iterations {counts}{worst}")
         if any("> " in mean_iterations(entry, name) for name in names):
             print(f"    > {entry['cap']}: one instance or more did not reach the tolerance within {entry['cap']} iterations")

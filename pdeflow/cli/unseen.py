@@ -90,7 +90,7 @@ def unseen_counts(settings: Any, learned: Any, quiet: bool) -> dict[str, Any]:
                     display.update(g * settings.unseen + i + 1, len(shapes) * settings.unseen)
             means = {f"{name}_mean": float(np.mean(values)) for name, values in counts.items()}
             pairs = zip(counts["trained"], counts["untrained"], strict=True)
-            ratios = [after / before for after, before in pairs if np.isfinite(after) and np.isfinite(before)]
+            ratios = [after / before for after, before in pairs if np.isfinite(after) or np.isfinite(before)]
             cap = min(10 * system.n, 10_000) if settings.maxiter is None else settings.maxiter
             entry = {"grid": list(shape), "count": settings.unseen, **means, "trained_max_ratio": max(ratios, default=None)}
             grids.append(entry | {"cap": cap, "ended": ended})

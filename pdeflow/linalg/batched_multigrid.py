@@ -74,7 +74,9 @@ def solve_batch(
     A = replace(M.levels[0], transfers=())
     M = M if cycle == torch.float64 else M.changed(lambda values: values.to(cycle))
     x, residual, steps = _refined(A, M, faces, b, rtol, maxiter)
-    return BatchSolution(x * size, residual <= rtol, residual, steps)
+    x = x * size
+    held = torch.isfinite(x).flatten(1).all(1)  # not where x itself exceeds float64
+    return BatchSolution(x, (residual <= rtol) & held, torch.where(held, residual, torch.nan), steps)
 
 
 def _refined(

@@ -56,6 +56,8 @@ class Events:
             step: When.
             value: Number of its text, shape (R,).
         """
+        if which.device.type == "cpu" and not bool(which.any()):
+            return
         new = which & (self.step < 0)
         self.step = torch.where(new, step, self.step)
         self.cause = torch.where(new, CAUSES.index(cause), self.cause)

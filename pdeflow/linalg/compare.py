@@ -16,7 +16,7 @@ from pdeflow.linalg.direct import estimate_cost
 from pdeflow.linalg.iteration import State
 from pdeflow.linalg.solution import Reason, Solution
 from pdeflow.linalg.solve import solve
-from pdeflow.linalg.system import LinearSystem
+from pdeflow.linalg.system import LinearSystem, described
 
 SHORT, REPEATS = 0.3, 3
 """A solve below SHORT seconds is timed REPEATS times after a warm-up, and the median is reported."""
@@ -157,6 +157,7 @@ def compare(
     Returns:
         One row per entry, in order.
     """
+    system = described(system)
     queue = list(default_entries(system) if entries is None else entries)
     rows: list[Row] = []
     while queue or also:

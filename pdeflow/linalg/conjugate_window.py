@@ -27,6 +27,10 @@ def inner(u: Tensor, v: Tensor) -> Tensor:
 
 def norm(u: Tensor) -> Tensor:
     """Euclidean norm of each column, shape (R,), float64; no square under- or overflows."""
+    if u.device.type == "cpu":  # where a look costs less than the care
+        plain = torch.linalg.vector_norm(u.flatten(1), dim=1, dtype=torch.float64)
+        if bool(((plain > 1e-140) & (plain < 1e140)).all()):
+            return plain
     size = magnitude(u)
     return size.double() * torch.linalg.vector_norm(over(u, size).flatten(1), dim=1, dtype=torch.float64)
 

@@ -17,7 +17,7 @@ DRIFTS = 5
 """Recomputations in a row at which rounding makes up the residual before the loop ends as stagnated."""
 
 DIVERGED = 1e5
-"""Growth of the residual, over its start and over b, at which a loop has diverged."""
+"""Growth of the residual, over its start and over b, at which a loop has diverged; it may pass there on its way, so it is looked at now and then."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,8 @@ class Limits:
             return Reason.maxiter
         if self.deadline is not None and time.perf_counter() > self.deadline:
             return Reason.timeout
-        if self.drifts >= DRIFTS or norm > DIVERGED * max(norms[0], self.size) or (self.guard and stagnates(norms)):
+        grown = k % RECOMPUTE == 0 and norm > DIVERGED * max(norms[0], self.size)
+        if self.drifts >= DRIFTS or grown or (self.guard and stagnates(norms)):
             return Reason.stagnated
         return None
 

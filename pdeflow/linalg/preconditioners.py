@@ -165,7 +165,8 @@ def amg(system: LinearSystem, kind: str = "auto") -> Preconditioner:
             warnings.simplefilter("ignore")
             hierarchy = build(sp.csr_matrix(A if unit == 1 else A / unit), max_coarse=100, **options)
             cycle = hierarchy.aspreconditioner(cycle="V")
-            cycle @ np.ones(system.n, dtype=A.dtype)  # the coarsest matrix is inverted at the first use
+            coarsest = hierarchy.levels[-1].A  # is inverted at its first use, here
+            hierarchy.coarse_solver(coarsest, np.ones(coarsest.shape[0], dtype=A.dtype))
     except Exception as error:
         raise UsageError(
             f"amg: set-up failed ({' '.join(str(error).split())}); use ilu or method='direct'"

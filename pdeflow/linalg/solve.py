@@ -63,7 +63,7 @@ def solve(
         UsageError: If an argument is wrong, or a method that was named, or with it or guard="none" a preconditioner, cannot serve
             this matrix; with method="auto" and the guard "switch" others take over, and `detail` says why.
     """
-    system = described(A, b, nullspace, set_up) if isinstance(A, LinearSystem) else linear_system(A, b, nullspace)
+    system = described(A, b, nullspace, set_up, ritz=method == "auto") if isinstance(A, LinearSystem) else linear_system(A, b, nullspace)
     if M is not None:
         if not _is_auto(preconditioner):
             raise UsageError("M and preconditioner are the same thing; give one of them")

@@ -14,7 +14,7 @@ import scipy.sparse.linalg as sla
 from pdeflow.linalg.preconditioners import build
 from pdeflow.linalg.solution import Solution
 from pdeflow.linalg.solve import SetUp, solve
-from pdeflow.linalg.system import LinearSystem, as_vector, linear_system
+from pdeflow.linalg.system import LinearSystem, as_vector, described, linear_system
 
 
 class Solver:
@@ -34,7 +34,7 @@ class Solver:
     def __init__(
         self, A: Any, *, method: str = "auto", preconditioner: Any = "auto", nullspace: Any = None, **options: Any
     ) -> None:
-        self.system = A if isinstance(A, LinearSystem) else linear_system(A, None, nullspace)
+        self.system = described(A, None, nullspace) if isinstance(A, LinearSystem) else linear_system(A, None, nullspace)
         self.method, self.preconditioner, self.options = method, preconditioner, options
         self._set_up: SetUp = {}
 

@@ -169,7 +169,7 @@ def as_basis(nullspace: Any, n: int) -> np.ndarray | None:
 
 
 def described(
-    system: LinearSystem, b: Any = None, nullspace: Any = None, known: dict[Any, Any] | None = None
+    system: LinearSystem, b: Any = None, nullspace: Any = None, known: dict[Any, Any] | None = None, ritz: bool = True
 ) -> LinearSystem:
     """Complete a system: another b or null space where they are given, and what is not declared about A is found.
 
@@ -178,6 +178,7 @@ def described(
         b: Right-hand side, shape (n,) or (n, 1), or None.
         nullspace: Basis (n,) or (n, k), "constant", "none", or None.
         known: What an earlier call found about this A is taken from here, and what this one finds is left here.
+        ritz: Whether to look for a negative Ritz value, about twenty products, where nothing else says if A is definite.
 
     Returns:
         The system; where symmetric was None it is declared now, with positive_definite and a constant null space, and where the latter
@@ -191,21 +192,21 @@ def described(
     if known is not None and "found" in known:
         system = replace(system, **known["found"])
     else:
-        found = _found(system)
+        found = _found(system, ritz)
         system = replace(system, **found)
         if known is not None:
             known["found"] = found
     return system if nullspace is None else replace(system, nullspace=as_basis(nullspace, system.n))
 
 
-def _found(system: LinearSystem) -> dict[str, Any]:
+def _found(system: LinearSystem, ritz: bool) -> dict[str, Any]:
     """Return what was not declared about A and could be decided."""
     if system.symmetric is None:
         found = describe(system.A)
         definite = found.positive_definite if system.positive_definite is None else system.positive_definite
         basis = np.ones(system.n) if found.constant_nullspace and system.nullspace is None else system.nullspace
         return {"symmetric": found.hermitian, "positive_definite": definite, "nullspace": basis}
-    unknown = system.symmetric and system.positive_definite is None
+    unknown = ritz and system.symmetric and system.positive_definite is None
     return {"positive_definite": False} if unknown and has_negative_ritz_value(system.A) else {}
 
 

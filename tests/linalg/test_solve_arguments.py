@@ -11,6 +11,7 @@ import torch
 import pdeflow
 from pdeflow.errors import UsageError
 from pdeflow.linalg import LinearSystem, Reason, Solver, linear_system, solve
+from pdeflow.linalg.direct import superlu_options
 from pdeflow.linalg.solve_arguments import METHODS
 
 P = sp.csr_array(pyamg.gallery.poisson((12, 12), format="csr"))
@@ -177,3 +178,33 @@ def test_atol_alone_is_a_tolerance():
     s = solve(P, B, rtol=0, atol=1e-3, method="cg", preconditioner="none")
     assert s.reason is Reason.converged
     assert np.linalg.norm(B - P @ s.x) <= 1e-3
+
+
+@pytest.mark.parametrize("method", ["cg", "fcg"])
+def test_a_residual_that_grows_on_its_way_does_not_end_conjugate_gradients(method):
+    """It may grow by the square root of the condition number while the error falls: penalties at the boundary do that."""
+    s = solve(sp.csr_array(np.diag([1.0, 1e12])), np.array([1.0, 1e-6]), method=method, preconditioner="none")
+    assert s.converged
+    n = 33
+    laplacian = sp.csr_array(pyamg.gallery.poisson((n, n), format="csr"))
+    edge = np.ones((n, n), dtype=bool)
+    edge[1:-1, 1:-1] = False
+    penalized = sp.csr_array(laplacian + sp.diags_array(1e10 * edge.ravel()))
+    sine = np.sin(np.pi * np.arange(n) / (n - 1))
+    assert solve(penalized, np.outer(sine, sine).ravel(), method=method, preconditioner="none").converged
+
+
+def test_zeros_on_the_diagonal_leave_superlus_symmetric_mode():
+    """With it a structurally singular saddle point matrix ended the interpreter."""
+    saddle = sp.csr_array(np.array([[1.0, 2.0], [2.0, 0.0]]))
+    assert "options" not in superlu_options(saddle, True, 0.1)
+    assert superlu_options(P, True, 0.1)["options"] == {"SymmetricMode": True}
+    assert solve(saddle, np.ones(2), method="direct").converged
+
+
+def test_a_solver_takes_a_null_space_for_a_system_too():
+    singular = sp.csr_array(sp.diags_array([np.r_[1.0, 2 * np.ones(28), 1], -np.ones(29), -np.ones(29)], offsets=[0, 1, -1]))
+    system = LinearSystem(singular, np.zeros(30), symmetric=True)
+    b = np.random.default_rng(0).standard_normal(30)
+    assert Solver(system, nullspace="constant").solve(b).reason is Reason.incompatible_nullspace
+    assert Solver(system, nullspace="constant").solve(b - b.mean()).converged
