@@ -205,7 +205,7 @@ def _solve_system(settings: Any, quiet: bool, solve: Any) -> int:
     fallback = solution.reason.name == "converged_fallback"  # its line says why
     if not fallback and (solution.switched_at is not None or not solution.converged):
         print(f"  {why(solution)}")
-    if solution.reason.name == "incompatible_nullspace" and system.nullspace is not None and not settings.project:
+    if solution.reason.name == "incompatible_nullspace" and not settings.project:
         print("  next: the same command with --project solves the least-squares problem")
     if settings.out and solution.converged:
         write_array(Path(settings.out), solution.x)

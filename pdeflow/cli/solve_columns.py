@@ -44,7 +44,7 @@ def solve_columns(settings: Any, system: Any, B: np.ndarray, method: str, precon
     for name in ("compare", "run", "x0"):
         if settings[name]:
             raise UsageError(f"--{name} takes one right-hand side, and {settings.rhs} has {B.shape[1]} columns; give it one, or leave --{name} out")
-    if settings.project and system.nullspace is not None:
+    if settings.project:
         B = reachable(system, B)
     solver = Solver(
         system, method=method, preconditioner=preconditioner, rtol=settings.rtol, maxiter=settings.maxiter, guard=settings.guard,
@@ -62,7 +62,7 @@ def solve_columns(settings: Any, system: Any, B: np.ndarray, method: str, precon
     good = sum(solution.converged for solution in found)
     print(f"  {good} of {len(found)} right-hand sides converged")
     refused = any(solution.reason.name == "incompatible_nullspace" for solution in found)
-    if refused and system.nullspace is not None and not settings.project:
+    if refused and not settings.project:
         print("  next: the same command with --project solves the least-squares problems")
     if settings.out and good == len(found):
         write_array(Path(settings.out), np.column_stack([solution.x for solution in found]))

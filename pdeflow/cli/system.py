@@ -42,6 +42,7 @@ def read_system(settings: Any) -> tuple[Any, str]:
         (system, one line).
     """
     from pdeflow.linalg import describe, linear_system
+    from pdeflow.linalg.compatibility import zero_rows
     from pdeflow.linalg.matrix_files import read_columns, read_matrix, read_vector
 
     if "problem" in settings:
@@ -66,7 +67,7 @@ def read_system(settings: Any) -> tuple[Any, str]:
         nullspace = read_array(nullspace, "nullspace")
     system = linear_system(A, b, nullspace)
     note = ""
-    if settings.project and system.nullspace is not None:
+    if settings.project and (system.nullspace is not None or zero_rows(system).any()):
         B = system.b[:, None] if not settings.rhs else read_columns(settings.rhs).reshape(system.n, -1)
         sizes = np.linalg.norm(B, axis=0)
         kept = reachable(system, B)
@@ -79,17 +80,21 @@ def read_system(settings: Any) -> tuple[Any, str]:
 
 
 def reachable(system: Any, B: np.ndarray) -> np.ndarray:
-    """Return right-hand sides without what a singular A never reaches, their parts in its left null space.
+    """Return right-hand sides without what a singular A never reaches: rows of zeros, and their parts in its left null space.
 
     Args:
-        system: System with a null space.
+        system: System with a null space or rows of zeros.
         B: Right-hand sides, shape (n, k).
 
     Raises:
         UsageError: If no left null space was found.
     """
+    from pdeflow.linalg.compatibility import zero_rows
     from pdeflow.linalg.nullspace import unreachable_basis
 
+    B = np.where(zero_rows(system)[:, None], 0.0, B)
+    if system.nullspace is None:
+        return B
     left = unreachable_basis(system)
     if left is None:
         raise UsageError("--project found no left null space of A to drop from b; check --nullspace, or leave --project out")

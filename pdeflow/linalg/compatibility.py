@@ -10,6 +10,18 @@ from pdeflow.linalg.solution import Reason, Solution, verify
 from pdeflow.linalg.system import LinearSystem
 
 
+def zero_rows(system: LinearSystem) -> np.ndarray:
+    """Return which rows of A hold nothing but zeros, shape (n,); none where A is an operator.
+
+    Args:
+        system: The system.
+    """
+    if not system.assembled:
+        return np.zeros(system.n, dtype=bool)
+    A = system.A
+    return np.diff(A.indptr) == 0 if np.all(A.data) else np.asarray(abs(A).sum(axis=1)).ravel() == 0
+
+
 def empty_rows(system: LinearSystem, rtol: float, atol: float) -> Solution | None:
     """Refuse a b that asks something of a row of zeros.
 
@@ -21,10 +33,7 @@ def empty_rows(system: LinearSystem, rtol: float, atol: float) -> Solution | Non
     Returns:
         The refusal, x = 0, or None where nothing speaks against a solution.
     """
-    if not system.assembled:
-        return None
-    empty = np.diff(system.A.indptr) == 0 if np.all(system.A.data) else np.asarray(abs(system.A).sum(axis=1)).ravel() == 0
-    rows = np.flatnonzero(empty & (system.b != 0))
+    rows = np.flatnonzero(zero_rows(system) & (system.b != 0))
     part, size = (scaled_norm(v.astype(np.result_type(system.dtype, np.float64))) for v in (system.b[rows], system.b))
     if part <= max(rtol * size, atol):
         return None

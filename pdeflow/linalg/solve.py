@@ -41,7 +41,8 @@ def solve(
         A: LinearSystem, or square matrix: sparse, dense or LinearOperator, shape (n, n).
         b: Right-hand side, shape (n,), of any finite size; None is that of a LinearSystem, else A times ones. See Solver for many.
         method: "auto" finds what suits the matrix; or one of METHODS.
-        preconditioner: "auto", none, jacobi, ilu, ic, amg, petsc:TYPE, an object with `setup(system)` (a trained network), or one with @.
+        preconditioner: "auto", none, jacobi, ilu, ic, amg, petsc:TYPE, a function r -> M r, or an object with @ or `setup(system)` (a trained
+            network).
         x0: Initial guess, shape (n,).
         rtol: Tolerance on ||b - A x|| / ||b||.
         atol: Absolute tolerance.
@@ -284,7 +285,8 @@ def _default(preconditioner: Any, method: str, system: LinearSystem) -> Any:
         return preconditioner
     if not system.assembled:
         return "none"
-    usual = {"cg": "amg", "fcg": "amg", "dcdm": "amg", "def_cg": "jacobi"}
+    definite = "none" if system.positive_definite is False else "amg"
+    usual = {"cg": definite, "fcg": definite, "dcdm": definite, "def_cg": "jacobi"}
     return usual.get(method, "ilu" if method in ("gmres", "fgmres", "gcro_dr", "bicgstab") else "none")
 
 

@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import LinearOperator
 
 from pdeflow.errors import UsageError
 from pdeflow.linalg.structure import describe, has_negative_ritz_value
+
+PARTS = 16
+"""Unconnected parts of a singular matrix whose constants are found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +124,7 @@ def check_vector(v: np.ndarray, n: int, name: str) -> None:
     if not isinstance(v, np.ndarray) or v.ndim != 1 or v.shape[0] != n:
         shape = getattr(v, "shape", type(v).__name__)
         raise UsageError(f"A is {n}x{n} but {name} has shape {shape}; pass one vector of {n} entries" + (
-            "; for many right-hand sides, Solver(A).solve(b) for b in B.T" if getattr(v, "ndim", 1) == 2 and v.shape[0] == n else ""))
+            "; for many right-hand sides, pdeflow.linalg.Solver(A).solve(b) for b in B.T" if getattr(v, "ndim", 1) == 2 and v.shape[0] == n else ""))
     bad = np.flatnonzero(~np.isfinite(v))
     if bad.size:
         raise UsageError(f"{name} has {bad.size} non-finite entries, first {v[bad[0]]} at {bad[0]}")
@@ -204,10 +208,28 @@ def _found(system: LinearSystem, ritz: bool) -> dict[str, Any]:
     if system.symmetric is None:
         found = describe(system.A)
         definite = found.positive_definite if system.positive_definite is None else system.positive_definite
-        basis = np.ones(system.n) if found.constant_nullspace and system.nullspace is None else system.nullspace
+        basis = constants(system.A) if found.constant_nullspace and system.nullspace is None else system.nullspace
         return {"symmetric": found.hermitian, "positive_definite": definite, "nullspace": basis}
     unknown = ritz and system.symmetric and system.positive_definite is None
     return {"positive_definite": False} if unknown and has_negative_ritz_value(system.A) else {}
+
+
+def constants(A: Any) -> np.ndarray:
+    """Return the null vectors of a matrix that maps constants to zero: one on each part that nothing connects with the others.
+
+    Args:
+        A: Sparse matrix or operator, shape (n, n).
+
+    Returns:
+        Shape (n,), or (n, k) where there are 2 to PARTS parts; more are left to the user.
+    """
+    if not sp.issparse(A):
+        return np.ones(A.shape[0])
+    pattern = sp.csr_array((np.ones(A.nnz), A.indices, A.indptr), shape=A.shape)
+    parts, label = connected_components(pattern, directed=False)
+    if not 1 < parts <= PARTS:
+        return np.ones(A.shape[0])
+    return (label[:, None] == np.arange(parts)).astype(float)
 
 
 def linear_system(A: Any, b: Any = None, nullspace: Any = None) -> LinearSystem:
@@ -235,7 +257,7 @@ def linear_system(A: Any, b: Any = None, nullspace: Any = None) -> LinearSystem:
     if nullspace is not None:
         nullspace = as_basis(nullspace, n)
     elif structure.constant_nullspace:
-        nullspace = np.ones(n)
+        nullspace = constants(A)
     if b is None:
         b = A @ (np.linspace(0, 1, n) if structure.constant_nullspace else np.ones(n)).astype(A.dtype)
     return LinearSystem(A, as_vector(b, n, "b"), structure.hermitian, structure.positive_definite, nullspace)

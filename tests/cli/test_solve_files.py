@@ -187,3 +187,21 @@ def test_a_matrix_file_is_solved_without_importing_torch(tmp_path):
     sp.save_npz(tmp_path / "A.npz", sp.csr_array(pyamg.gallery.poisson((12, 12), format="csr")))
     code = "import sys; from pdeflow.cli.main import main; main(['solve', 'A.npz', '-q']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
+
+
+def test_project_drops_what_b_asks_of_rows_of_zeros(tmp_path, capsys):
+    Z = sp.lil_array(pyamg.gallery.poisson((12, 12), format="csr"))
+    Z[5, :] = 0
+    Z[:, 5] = 0
+    Z = sp.csr_array(Z)
+    with inside(tmp_path):
+        sp.save_npz("A.npz", Z)
+        for b in (np.ones(144), np.ones((144, 2))):
+            np.save("b.npy", b)
+            assert main(["solve", "A.npz", "--rhs", "b.npy"]) == 3
+            assert "--project" in capsys.readouterr().out
+            assert main(["solve", "A.npz", "--rhs", "b.npy", "--project", "--out", "x.npy"]) == 0
+            assert "relative size" in capsys.readouterr().out
+            left = b - Z @ np.load("x.npy")
+            assert np.allclose(left[5], 1)
+            assert np.abs(np.delete(left, 5, axis=0)).max() < 1e-6

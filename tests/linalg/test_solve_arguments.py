@@ -208,3 +208,14 @@ def test_a_solver_takes_a_null_space_for_a_system_too():
     b = np.random.default_rng(0).standard_normal(30)
     assert Solver(system, nullspace="constant").solve(b).reason is Reason.incompatible_nullspace
     assert Solver(system, nullspace="constant").solve(b - b.mean()).converged
+
+
+def test_the_constants_of_every_unconnected_part_are_found():
+    line = sp.diags_array([np.r_[1.0, 2 * np.ones(28), 1], -np.ones(29), -np.ones(29)], offsets=[0, 1, -1])
+    A = sp.csr_array(sp.block_diag([line, 3 * line]))
+    b = np.random.default_rng(0).standard_normal(60)
+    assert linear_system(A).nullspace.shape == (60, 2)
+    b -= b.mean()
+    assert solve(A, b).reason is Reason.incompatible_nullspace  # in sum the parts are compatible, alone they are not
+    b = np.concatenate([part - part.mean() for part in np.split(b, 2)])
+    assert solve(A, b).converged

@@ -78,9 +78,9 @@ def data(run: RunFiles) -> str:
                 "samples", "The first training samples: inputs and solutions, one colour scale per field."
             ),
             run.picture(
-                "data_histograms", "How the values of each quantity are distributed over all samples."
+                "data_histograms", "How the values of each quantity are distributed over the training samples."
             ),
-            run.picture("solves", f"How far each sample was solved, and with how many {counted} along its chain."),
+            run.picture("solves", f"How far each training sample was solved, and with how many {counted} along its chain."),
             run.picture("race", "The solvers that suit this problem, timed on the first samples; the fastest was used.")
             if (manifest.get("race") or {}).get("seconds_per_sample")
             else "",
