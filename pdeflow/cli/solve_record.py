@@ -55,6 +55,8 @@ def write_run(
         "winner": next((row["name"] for row, _ in rows if row["winner"]), None),
         "learned_stage": settings.preconditioner, "unseen": unseen,
     }  # fmt: skip
+    if (run / "solve" / "summary.json").is_file():
+        print(f"  replaces the earlier solve in {run}")
     write_array(run / "solve" / "x.npy", solution.x)
     write_json(run / "solve" / "summary.json", summary)
     write_yaml(run / "solve" / "config.yaml", settings.resolved)

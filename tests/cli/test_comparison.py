@@ -116,10 +116,17 @@ def test_the_recipe_of_the_report_solves_again(tmp_path):
         assert main([*POISSON, "--seed_everything", "7", "--compare", "null"]) == 0
         x, page = np.load("run/solve/x.npy"), write_report(Path("run")).read_text()
         assert "No record" not in page
-        (command,) = re.findall(r"pdeflow (solve -c \S+/config.yaml)", page)
-        Path("run/solve/x.npy").unlink()
+        (command,) = re.findall(r"pdeflow (solve -c \S+/config.yaml --run again)", page)
         assert main([*command.split(), "-q"]) == 0
-        np.testing.assert_array_equal(np.load("run/solve/x.npy"), x)
+        np.testing.assert_array_equal(np.load("again/solve/x.npy"), x)
+
+
+def test_a_solve_that_replaces_another_says_so(tmp_path, capsys):
+    with inside(tmp_path):
+        sp.save_npz("A.npz", LINE)
+        for words in (False, True):
+            assert main(["solve", "A.npz", "--run", "run", "-q"]) == 0
+            assert ("replaces the earlier solve in run" in capsys.readouterr().out) == words
 
 
 def test_a_matrix_is_solved_again_by_the_command_itself(tmp_path):

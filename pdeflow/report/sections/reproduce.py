@@ -56,7 +56,7 @@ def _record(run: RunFiles, stage: str) -> str:
 def _recipe(run: RunFiles, stage: str, from_file: bool, folder: object) -> str:
     """Say which command makes the stage again, and where."""
     if stage.split(".")[0] == "solve":
-        command = "The command above" if from_file else f"pdeflow solve -c {run.folder.resolve() / stage / 'config.yaml'}"
+        command = "The command above" if from_file else f"pdeflow solve -c {run.folder.resolve() / stage / 'config.yaml'} --run again"
         return f"{command}, in the folder {folder or 'in which the run was started'}, solves again."
     name = stage.partition(".")[2]
     train = f"pdeflow fit -c {stage}/config.yaml --out again" + (f" --stage {name}" if name else "")
