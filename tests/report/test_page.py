@@ -183,7 +183,7 @@ def test_a_run_that_only_solved_shows_what_there_is_under_its_own_name(tmp_path,
     assert "amber" not in found.text["verdict"]
     assert not any(word in "".join(found.text.values()) for word in ("No ", "not in this run"))
     assert found.text["solve"].count("converged") == 1
-    assert f"pdeflow solve -c {folder / 'solve' / 'config.yaml'}, in the folder /home/me" in found.text["reproduce"]
+    assert f"pdeflow solve -c {folder / 'solve' / 'config.yaml'} --run again, in the folder /home/me" in found.text["reproduce"]
     assert "<h1>pdeflow: mine</h1>" in (folder / "report.html").read_text()
     stamped = tmp_path / "runs" / "darcy" / "20260101-120000-ab12"
     write(stamped, {"solve/summary.json": content})
