@@ -97,9 +97,14 @@ def test_what_is_captured_waits_for_no_device(kind, dtype):
     static = StaticCG(case.faces, case.b, cycle, look=1)
     for multiply in (product, product_into):
         static.product = multiply
+        static.begin()
+        static.advance()
+        free = static.x.clone()
         with Refuse():
             static.begin()
             static.advance()
+        assert float(free.abs().max()) > 0
+        assert torch.equal(static.x, free)  # the same step, and it asked the host for nothing
 
 
 def test_the_papers_network_takes_one_column_at_a_time_and_the_clock_ends_it(tmp_path, monkeypatch):

@@ -68,6 +68,7 @@ def unseen_counts(settings: Any, learned: Any, quiet: bool) -> dict[str, Any]:
     """
     from pdeflow import seeds
     from pdeflow.linalg import solve
+    from pdeflow.linalg.iteration import default_maxiter
 
     shapes = unseen_grids(settings, learned.dim)
     methods = {"untrained": learned.untrained(), "trained": learned, "amg": "amg", "cg": "none"}
@@ -91,7 +92,7 @@ def unseen_counts(settings: Any, learned: Any, quiet: bool) -> dict[str, Any]:
             means = {f"{name}_mean": float(np.mean(values)) for name, values in counts.items()}
             pairs = zip(counts["trained"], counts["untrained"], strict=True)
             ratios = [after / before for after, before in pairs if np.isfinite(after) or np.isfinite(before)]
-            cap = min(10 * system.n, 10_000) if settings.maxiter is None else settings.maxiter
+            cap = default_maxiter(system.n) if settings.maxiter is None else settings.maxiter
             entry = {"grid": list(shape), "count": settings.unseen, **means, "trained_max_ratio": max(ratios, default=None)}
             grids.append(entry | {"cap": cap, "ended": ended})
     return {"coefficients": settings.unseen, "grids": grids}

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.linalg as la
 
 from pdeflow.errors import UsageError
-from pdeflow.linalg.iteration import Callback, Limits
+from pdeflow.linalg.iteration import Callback, Limits, default_maxiter
 from pdeflow.linalg.preconditioners import build
 from pdeflow.linalg.recycle_space import columns_through
 from pdeflow.linalg.solution import Reason, Solution, verify
@@ -66,7 +66,7 @@ def block_cg(
     began = time.perf_counter()
     M = build(M, systems[0])
     set_up = time.perf_counter()
-    maxiter = min(10 * len(B), 10_000) if maxiter is None else maxiter
+    maxiter = default_maxiter(len(B)) if maxiter is None else maxiter
     limits = Limits(block.target, 1.0, maxiter, None, callback)
     reason, detail = block.solve(X, None if M.name == "none" else M, limits)
     facts: dict[str, Any] = {

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from pdeflow.errors import UsageError
-from pdeflow.linalg.iteration import Limits, Outcome
+from pdeflow.linalg.iteration import Limits, Outcome, default_maxiter
 from pdeflow.linalg.probe import Probe
 from pdeflow.linalg.solution import Reason, Solution, verify
 from pdeflow.linalg.system import LinearSystem
@@ -100,7 +100,7 @@ class Task:
             maxiter: Steps at most; by default min(10 n, 10,000).
         """
         size = self.size
-        most = min(10 * self.system.n, 10_000) if maxiter is None else maxiter
+        most = default_maxiter(self.system.n) if maxiter is None else maxiter
         if self.seconds is None:
             return Limits(self.rtol * size, size, most)
         end = time.thread_time() + self.seconds

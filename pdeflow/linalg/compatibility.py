@@ -27,11 +27,11 @@ def empty_rows(system: LinearSystem, rtol: float, atol: float) -> Solution | Non
 
     Args:
         system: The system.
-        rtol: Tolerance relative to ||b||.
-        atol: Absolute tolerance.
+        rtol: Tolerance relative to ||b||, dimensionless.
+        atol: Absolute tolerance, in the units of b.
 
     Returns:
-        The refusal, x = 0, or None where nothing speaks against a solution.
+        The refusal with x = 0, which names the rows, or None where b asks nothing of them.
     """
     rows = np.flatnonzero(zero_rows(system) & (system.b != 0))
     part, size = (scaled_norm(v.astype(np.result_type(system.dtype, np.float64))) for v in (system.b[rows], system.b))
@@ -42,20 +42,19 @@ def empty_rows(system: LinearSystem, rtol: float, atol: float) -> Solution | Non
         f"{len(rows)} row(s) of A hold nothing but zeros where b does not ({named}, counted from 0), so A x = b has no solution; "
         "take them out, or put a one on their diagonal"
     )
-    zero = np.zeros(system.n, dtype=np.result_type(system.dtype, np.float64))
-    return verify(system, zero, Reason.incompatible_nullspace, rtol=rtol, atol=atol, method="none", detail=detail)
+    return _refusal(system, rtol, atol, detail)
 
 
 def incompatible(system: LinearSystem, rtol: float, atol: float) -> Solution | None:
     """Refuse a b that a singular A cannot reach.
 
     Args:
-        system: The system.
-        rtol: Tolerance relative to ||b||.
-        atol: Absolute tolerance.
+        system: The system, with a declared null space.
+        rtol: As in empty_rows.
+        atol: As in empty_rows.
 
     Returns:
-        The refusal, x = 0, or None where nothing speaks against a solution.
+        The refusal with x = 0 and the size of the part out of reach, or None where that is small or not known.
     """
     part = unreachable_part(system)
     size = float(np.linalg.norm(system.b))
@@ -65,7 +64,10 @@ def incompatible(system: LinearSystem, rtol: float, atol: float) -> Solution | N
         f"b has a component of relative size {part / size:.1e} in the left null space of A, so A x = b has no "
         "solution; subtract it (b - Q Q^T b) to get the least-squares solution"
     )
+    return _refusal(system, rtol, atol, detail)
+
+
+def _refusal(system: LinearSystem, rtol: float, atol: float, detail: str) -> Solution:
+    """Return x = 0 with the reason and its numbers."""
     zero = np.zeros(system.n, dtype=np.result_type(system.dtype, np.float64))
-    return verify(
-        system, zero, Reason.incompatible_nullspace, rtol=rtol, atol=atol, method="none", detail=detail
-    )
+    return verify(system, zero, Reason.incompatible_nullspace, rtol=rtol, atol=atol, method="none", detail=detail)

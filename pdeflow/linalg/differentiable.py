@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pdeflow.errors import UsageError
+from pdeflow.linalg.solution import Reason
 from pdeflow.linalg.solver import Solver
 
 
@@ -74,21 +75,17 @@ class _Solve(torch.autograd.Function):
 
 
 def _solve_all(values: Tensor, rows: Tensor, columns: Tensor, b: Tensor, options: Mapping[str, Any]) -> Tensor:
-    """Solve for every right-hand side, shape (R, n), each divided by its size: a cotangent may be as small as a loss makes it."""
+    """Solve for every right-hand side, shape (R, n); a cotangent may be as small as a loss makes it."""
     matrix = sp.csr_matrix((_array(values), (rows.cpu().numpy(), columns.cpu().numpy())), shape=(b.shape[1],) * 2)
     right = _array(b)
     found = np.empty_like(right)
     solver = Solver(matrix, **options)
     for row, wanted in zip(found, right, strict=True):
-        size = float(np.maximum(np.abs(wanted.real), np.abs(wanted.imag)).max()) or 1.0
-        unit = 2.0 ** (np.frexp(size)[1] - 1) if np.isfinite(size) else 1.0
-        solution = solver.solve(wanted / unit)
+        solution = solver.solve(wanted)
         if not solution.converged:
-            raise UsageError(f"no gradient: {solution}; raise maxiter, or use method='direct'")
-        with np.errstate(over="ignore"):
-            row[:] = solution.x * unit
-        if not np.all(np.isfinite(row)):
-            raise UsageError(f"x exceeds float64: the largest entry of b is {size:.0e}; divide b by it, and multiply x")
+            advice = "divide b by its size" if solution.reason is Reason.nonfinite else "raise maxiter, or use method='direct'"
+            raise UsageError(f"no gradient: {solution}; {advice}")
+        row[:] = solution.x
     return torch.from_numpy(found).to(b)
 
 

@@ -141,6 +141,15 @@ class Limits:
         return bool(self.callback(State(k, norm, norm / (self.size or 1.0), time.perf_counter() - self.start)))
 
 
+def default_maxiter(n: int) -> int:
+    """Return the steps of one attempt where a user says nothing: ten for each unknown, 10,000 at most.
+
+    Args:
+        n: Number of unknowns.
+    """
+    return min(10 * n, 10_000)
+
+
 def stagnates(norms: list[float], window: int = 5, factor: float = 0.98) -> bool:
     """Whether the residual fell by less than 2 % a step, measured over 5 steps, at each of the last 5 steps.
 

@@ -16,7 +16,7 @@ from pdeflow.errors import UsageError
 from pdeflow.linalg.choice import Attempt, attempts, fitting_method, rescue, why_too_dear
 from pdeflow.linalg.compatibility import empty_rows, incompatible
 from pdeflow.linalg.direct import estimate_cost, factorize, uses_cholmod
-from pdeflow.linalg.iteration import Callback, Limits, Outcome
+from pdeflow.linalg.iteration import Callback, Limits, Outcome, default_maxiter
 from pdeflow.linalg.krylov_methods import bring, run_krylov
 from pdeflow.linalg.preconditioners import Preconditioner, build
 from pdeflow.linalg.recycle_space import RecycleSpace
@@ -118,7 +118,7 @@ class _Run:
             system, A=system.A.astype(dtype) if cast else system.A, b=system.b.astype(dtype)
         )
         self.x, self.rtol, self.atol, self.restart = x0.astype(dtype), rtol, atol, restart
-        self.maxiter = min(10 * system.n, 10_000) if maxiter is None else maxiter
+        self.maxiter = default_maxiter(system.n) if maxiter is None else maxiter
         self.deadline = None if timeout is None else time.perf_counter() + timeout
         self.callback, self.asked, self.guard, self.recycle, self.set_up = callback, asked, guard, recycle, set_up
         basis = system.null_basis() if system.symmetric else None

@@ -8,14 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator
 
 from pdeflow.errors import UsageError
-from pdeflow.linalg.iteration import Callback, Limits, Outcome
+from pdeflow.linalg.iteration import Callback, Limits, Outcome, default_maxiter
 from pdeflow.linalg.preconditioners import build
 from pdeflow.linalg.solution import Reason, Solution, verify
-from pdeflow.linalg.system import LinearSystem, as_vector
+from pdeflow.linalg.system import LinearSystem, as_csr, as_vector
 
 Loop = Callable[[LinearSystem, np.ndarray, Any, Limits], Outcome]
 """(system in double precision, start, preconditioner or None, limits) -> outcome."""
@@ -36,10 +35,7 @@ def as_system(A: Any, b: Any) -> LinearSystem:
     else:
         if b is None:
             raise UsageError("b is missing; pass a right-hand side, or a LinearSystem")
-        if not (sp.issparse(A) or isinstance(A, LinearOperator)):
-            A = sp.csr_array(A)
-        if sp.issparse(A) and (A.dtype.kind in "iub" or A.dtype == np.float16):
-            A = A.astype(np.float64)
+        A = A if isinstance(A, LinearOperator) else as_csr(A)
         system = LinearSystem(A, as_vector(b, A.shape[0], "b"))
     dtype = np.result_type(system.dtype, np.float64)
     matrix = system.A if not system.assembled or system.A.dtype == dtype else system.A.astype(dtype)
@@ -99,7 +95,7 @@ def stand_alone(
     limits = Limits(
         max(rtol * size, atol),
         size,
-        min(10 * system.n, 10_000) if maxiter is None else maxiter,
+        default_maxiter(system.n) if maxiter is None else maxiter,
         None,
         callback,
     )

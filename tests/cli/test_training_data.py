@@ -29,6 +29,15 @@ def stage_of(root, path, class_path=OURS):
     return stage
 
 
+def write_settings(experiment, folder):
+    """Leave the settings of a training in fit.yaml, and its dataset in data, which they name by a relative path."""
+    content = {key: TINY[key] for key in ("name", "problem", "seed_everything")} | TINY["fit.operator"]
+    content["data"] = {"class_path": OURS, "init_args": {"path": "data", "batch_size": 4}}
+    content["trainer"] = {"max_epochs": 1}
+    (folder / "data").symlink_to(experiment / "runs" / "tiny" / "latest" / "generate")
+    (folder / "fit.yaml").write_text(yaml.safe_dump(content))
+
+
 def test_a_relative_path_counts_from_the_current_folder_then_from_where_the_training_was_started(tmp_path):
     stage = stage_of(tmp_path, "data")
     (tmp_path / "work" / "data").mkdir()
@@ -66,12 +75,8 @@ def test_a_path_that_only_another_data_module_understands_is_left_to_it(tmp_path
 
 @pytest.mark.parametrize("stage", ["fit", "fit.operator"])
 def test_the_recipe_of_the_report_makes_a_training_again(stage, experiment, tmp_path):
-    content = {key: TINY[key] for key in ("name", "problem", "seed_everything")} | TINY["fit.operator"]
-    content["data"] = {"class_path": OURS, "init_args": {"path": "data", "batch_size": 4}}
-    content["trainer"] = {"max_epochs": 1}
+    write_settings(experiment, tmp_path)
     with inside(tmp_path):
-        (tmp_path / "data").symlink_to(experiment / "runs" / "tiny" / "latest" / "generate")
-        (tmp_path / "fit.yaml").write_text(yaml.safe_dump(content))
         assert main(["fit", "-c", "fit.yaml", "-q", "--out", "run", *(["--stage", "operator"] if "." in stage else [])]) == 0
         assert main(["report", "run"]) == 0
     (recipe,) = re.findall(r"makes the run again, in a folder of its own: pdeflow ([^<]+)<", (tmp_path / "run" / "report.html").read_text())
@@ -82,12 +87,8 @@ def test_the_recipe_of_the_report_makes_a_training_again(stage, experiment, tmp_
 
 
 def test_every_command_on_a_run_works_from_another_folder(experiment, tmp_path, capsys):
-    content = {key: TINY[key] for key in ("name", "problem", "seed_everything")} | TINY["fit.operator"]
-    content["data"] = {"class_path": OURS, "init_args": {"path": "data", "batch_size": 4}}
-    content["trainer"] = {"max_epochs": 1}
+    write_settings(experiment, tmp_path)
     with inside(tmp_path):
-        (tmp_path / "data").symlink_to(experiment / "runs" / "tiny" / "latest" / "generate")
-        (tmp_path / "fit.yaml").write_text(yaml.safe_dump(content))
         assert main(["fit", "-c", "fit.yaml", "-q", "--out", "run"]) == 0
     (tmp_path / "away").mkdir()
     with inside(tmp_path / "away"):

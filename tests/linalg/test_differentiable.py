@@ -103,7 +103,7 @@ def test_the_type_is_that_to_which_the_two_promote_and_views_are_taken_as_what_t
         differentiable_solve([[1.0]], b)
     with pytest.raises(UsageError, match="atol cannot hold"):
         differentiable_solve(A, b, atol=1.0)
-    with pytest.raises(UsageError, match="x exceeds float64"):
+    with pytest.raises(UsageError, match=r"nonfinite.*divide b by its size"):
         differentiable_solve(1e-3 * A, 1e307 * b)
 
 
